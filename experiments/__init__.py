@@ -1,0 +1,1 @@
+"""Commands: train, tune, evaluate, reproduce; tables, figures and the benchmark."""

@@ -1,0 +1,74 @@
+"""Meta-trains an optimizer: `python -m experiments.train experiment=quadratic schedule.learning_rate=3e-4`.
+
+The run's folder gets `optimizer.safetensors` and `optimizer.yaml` (the best φ so far), `checkpoint.safetensors`,
+`history.csv`, `provenance.yaml` and a TensorBoard log. The same command again goes on where it was interrupted.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from experiments import store
+from experiments.cli import build, build_optimizee, command, plain
+from l2l_tf.files import written_whole
+from l2l_tf.meta import Trainer
+from l2l_tf.meta.checkpoint import Checkpoint
+from l2l_tf.trained import save_optimizer
+
+
+def fingerprint(config: dict[str, Any]) -> str:
+    """Names a configuration by everything in it that the trained weights depend on; what is null counts as absent."""
+
+    def without_nulls(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: without_nulls(item) for key, item in value.items() if item is not None}
+        return [without_nulls(item) for item in value] if isinstance(value, list) else value
+
+    relevant = without_nulls({key: config[key] for key in ("optimizee", "optimizer", "schedule", "seed")})
+    relevant["optimizee"].get("data", {}).pop("directory", None)
+    return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def save_progress(folder: Path, config: dict[str, Any], checkpoint: Checkpoint) -> None:
+    """Writes the best optimizer so far, the history of the rounds, and where they came from."""
+    save_optimizer(folder, config["optimizer"], checkpoint.best_weights)
+    history = pd.DataFrame(checkpoint.history)
+    store.write_table(folder / "history", history)
+    with written_whole(folder / "provenance.yaml") as temporary:
+        record = store.provenance(config, float(history.seconds.sum()))
+        temporary.write_text(yaml.safe_dump(record, sort_keys=False))
+
+
+def train(config: DictConfig, folder: Path) -> Checkpoint:
+    """Trains what the configuration describes, in `folder`."""
+    resolved = plain(config)
+    trainer = Trainer(
+        optimizee=build_optimizee(config.optimizee, "train"),
+        validation_optimizee=build_optimizee(config.optimizee, "validation"),
+        optimizer=build(config.optimizer),
+        schedule=build(config.schedule),
+        seed=config.seed,
+        folder=folder,
+        fingerprint=fingerprint(resolved),
+        on_round=lambda checkpoint: save_progress(folder, resolved, checkpoint),
+    )
+    return trainer.train()
+
+
+@command("train")
+def main(config: DictConfig) -> float:
+    """Trains in Hydra's run folder; returns the best validation loss, for sweepers that search."""
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    checkpoint = train(config, folder)
+    print(f"{folder}: validation loss {checkpoint.best_loss:.4g} after {checkpoint.update} meta-updates")
+    return checkpoint.best_loss
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""Files that are read whole, verified by SHA-256, and written whole or not at all."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from l2l_tf.errors import InputError
+
+
+def folder(directory: str | Path) -> Path:
+    """The folder of the data sets, as a path.
+
+    Raises:
+        InputError: it is not a path at all, as when a configuration leaves it empty.
+    """
+    if not isinstance(directory, str | Path) or not str(directory):
+        raise InputError(f"data.dir={directory}: must be the path of a folder")
+    return Path(directory)
+
+
+def read_bytes(path: Path) -> bytes:
+    """Contents of a file.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+@contextmanager
+def written_atomically(path: Path) -> Iterator[BinaryIO]:
+    """A temporary file beside `path` to write into; it becomes `path` when the block ends without an error.
+
+    Raises:
+        InputError: the file or its folder cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("wb") as file:
+                yield file
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
+
+
+def verify_sha256(source: object, expected: str, *contents: bytes | np.ndarray) -> None:
+    """Compares the SHA-256 of `contents`, one after the other, with the expected one.
+
+    Raises:
+        InputError: they differ.
+    """
+    digest = hashlib.sha256()
+    for content in contents:
+        digest.update(content if isinstance(content, bytes) else np.ascontiguousarray(content).data)
+    if digest.hexdigest() != expected:
+        raise InputError(f"{source}: SHA-256 {digest.hexdigest()}: must be {expected}")

@@ -1,0 +1,148 @@
+"""How an optimizer is trained: every knob of meta-training, checked."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from l2l_tf.checks import at_least, one_of, positive
+from l2l_tf.errors import InputError
+
+
+@dataclass(frozen=True)
+class Replay:
+    """How much of the replay is done at once, and how much of it at all (`l2l_tf.meta.replay`).
+
+    Attributes:
+        block_size: coordinates replayed at once; bounds the memory and does not change the result.
+        fraction: of a large tensor's coordinates that is replayed, a fresh random sample each time; 1 is exact.
+        whole_below: tensors with fewer coordinates than this are always replayed whole.
+    """
+
+    block_size: int = 2048
+    fraction: float = 1.0
+    whole_below: int = 1024
+
+    def __post_init__(self) -> None:
+        at_least("schedule.replay.block_size", self.block_size, 1)
+        at_least("schedule.replay.whole_below", self.whole_below, 0)
+        if positive("schedule.replay.fraction", self.fraction) > 1:
+            raise InputError(f"schedule.replay.fraction={self.fraction}: must be above 0 and at most 1")
+
+
+@dataclass(frozen=True)
+class Validation:
+    """When φ is evaluated on validation problems, and on what; the best φ is kept (section 3).
+
+    Attributes:
+        every: epochs between two validations.
+        problems: how many validation problems, the same ones each time.
+        window: the validation loss is the mean over the last `window` steps; 1 for losses without minibatch noise.
+        patience: training stops after this many validations without a new best; None to train all epochs.
+    """
+
+    every: int = 20
+    problems: int = 20
+    window: int = 1
+    patience: int | None = None
+
+    def __post_init__(self) -> None:
+        at_least("schedule.validation.every", self.every, 1)
+        at_least("schedule.validation.problems", self.problems, 1)
+        at_least("schedule.validation.window", self.window, 1)
+        if self.patience is not None:
+            at_least("schedule.validation.patience", self.patience, 1)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The meta-training schedule.
+
+    Attributes:
+        steps: T, the length of an optimization.
+        unroll: steps between two meta-updates (truncated back-propagation through time); divides `steps`.
+        epochs: an epoch is steps / unroll meta-updates, in which every optimization advances by `steps` steps.
+        problems: how many problems an optimization solves at once (the released code's batch of 128 quadratics); the
+            meta-loss is their mean.
+        optimizations: how many optimizations run side by side. Their phases are staggered, so that each meta-update
+            averages over unrolls from the beginning to the end of an optimization; 1 is the paper's way.
+        shortest: an optimization's length is drawn log-uniformly from `shortest` to `steps`; None: always `steps`.
+        learning_rate: ADAM's on φ.
+        decay: of that rate over the training: "none", or "cosine" to zero.
+        clip_norm: the meta-gradient is scaled down to this norm when it is larger; None: never.
+        weights: w_t of the meta-loss: "all" (w_t = 1), "final" (w_t = 1[t = T]), or a list of T numbers.
+        second_derivatives: keep ∂∇_t/∂φ, which the paper drops; plain automatic differentiation, slower.
+        replay: see `Replay`.
+        validation: see `Validation`.
+    """
+
+    steps: int = 100
+    unroll: int = 20
+    epochs: int = 100
+    problems: int = 1
+    optimizations: int = 1
+    shortest: int | None = None
+    learning_rate: float = 1e-3
+    decay: Literal["none", "cosine"] = "none"
+    clip_norm: float | None = None
+    weights: Literal["all", "final"] | Sequence[float] = "all"
+    second_derivatives: bool = False
+    replay: Replay = field(default_factory=Replay)
+    validation: Validation = field(default_factory=Validation)
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "unroll", "epochs", "problems", "optimizations"):
+            at_least(f"schedule.{name}", getattr(self, name), 1)
+        if self.steps % self.unroll:
+            raise InputError(f"schedule.steps={self.steps}: must be a multiple of schedule.unroll={self.unroll}")
+        if self.shortest is not None and (self.shortest % self.unroll or not 0 < self.shortest <= self.steps):
+            raise InputError(
+                f"schedule.shortest={self.shortest}: must be a multiple of schedule.unroll={self.unroll} "
+                f"and at most schedule.steps={self.steps}"
+            )
+        positive("schedule.learning_rate", self.learning_rate)
+        one_of("schedule.decay", self.decay, ("none", "cosine"))
+        if self.clip_norm is not None:
+            positive("schedule.clip_norm", self.clip_norm)
+        if isinstance(self.weights, str):
+            one_of("schedule.weights", self.weights, ("all", "final"))
+        elif len(self.weights) != self.steps:
+            raise InputError(
+                f"schedule.weights: has {len(self.weights)} numbers, must have schedule.steps={self.steps}"
+            )
+        if self.validation.window > self.steps:
+            raise InputError(
+                f"schedule.validation.window={self.validation.window}: must be at most schedule.steps={self.steps}"
+            )
+
+    @property
+    def updates_per_epoch(self) -> int:
+        """Meta-updates in an epoch."""
+        return self.steps // self.unroll
+
+    @property
+    def updates(self) -> int:
+        """Meta-updates in all."""
+        return self.epochs * self.updates_per_epoch
+
+    def step_weights(self) -> np.ndarray:
+        """w_1 ... w_T, float32 [steps]."""
+        if self.weights == "all":
+            return np.ones(self.steps, np.float32)
+        if self.weights == "final":
+            return np.eye(1, self.steps, self.steps - 1, dtype=np.float32)[0]
+        return np.asarray(self.weights, np.float32)
+
+    def rate(self, update: int) -> float:
+        """ADAM's learning rate for meta-update number `update` (from 0)."""
+        if self.decay == "none":
+            return self.learning_rate
+        return self.learning_rate * 0.5 * (1.0 + float(np.cos(np.pi * update / self.updates)))
+
+    def length(self, generator: np.random.Generator) -> int:
+        """The length of the next optimization, a multiple of `unroll`."""
+        if self.shortest is None:
+            return self.steps
+        drawn = np.exp(generator.uniform(np.log(self.shortest), np.log(self.steps + self.unroll)))
+        return min(int(drawn) // self.unroll * self.unroll, self.steps)

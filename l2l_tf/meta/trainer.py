@@ -1,0 +1,238 @@
+"""Meta-training: ADAM on φ, one update for every unroll (section 3).
+
+Training goes in rounds, which end with a validation and a checkpoint. At the beginning of a round every optimization
+starts afresh on a new problem, so that a checkpoint need only hold φ and ADAM's moments; training that was interrupted
+goes on from the last round and ends with the very same φ.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import sonnet as snt
+import tensorflow as tf
+from tqdm import tqdm
+
+from l2l_tf import seeds
+from l2l_tf.errors import InputError
+from l2l_tf.evaluation import Evaluator
+from l2l_tf.meta import autodiff
+from l2l_tf.meta.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from l2l_tf.meta.replay import Replayer
+from l2l_tf.meta.rollout import Optimization, rollout, start
+from l2l_tf.meta.schedule import Schedule
+from l2l_tf.optimizees.base import Optimizee
+from l2l_tf.optimizers import CoordinatewiseOptimizer, ParameterGroups, everything
+from l2l_tf.trained import assign_variables, read_variables, variable_names
+
+
+@dataclass
+class Running:
+    """One of the optimizations that run side by side: where it is, and how long it goes on."""
+
+    optimization: Optimization
+    step: int
+    length: int
+
+
+class Trainer:
+    """Trains an optimizer on an optimizee.
+
+    Args:
+        optimizee: with the training data; validation_optimizee: the same with validation data.
+        optimizer: whose trainable variables are φ; the trained values are left in it.
+        schedule: see `Schedule`.
+        seed: decides problems, minibatches and sampled coordinates.
+        folder: for the checkpoint and the TensorBoard log.
+        fingerprint: names the configuration; a checkpoint with another fingerprint is refused.
+        on_round: is called with the checkpoint at the end of each round.
+    """
+
+    def __init__(
+        self,
+        optimizee: Optimizee,
+        validation_optimizee: Optimizee,
+        optimizer: CoordinatewiseOptimizer | ParameterGroups,
+        schedule: Schedule,
+        seed: int,
+        folder: Path,
+        fingerprint: str = "",
+        on_round: Callable[[Checkpoint], None] = lambda checkpoint: None,
+    ):
+        self.optimizee = optimizee
+        self.optimizer = everything(optimizer)
+        self.variables = self.optimizer.trainable_variables
+        if not self.variables:
+            raise InputError("optimizer: has nothing to train; choose a learned one, such as optimizer=lstm")
+        self.schedule = schedule
+        self.seed = seed
+        self.folder = folder
+        self.fingerprint = fingerprint
+        self.on_round = on_round
+        batch = min(schedule.validation.problems, 32)
+        self.validation = Evaluator(validation_optimizee, self.optimizer, schedule.steps, batch)
+        self.replayer = Replayer(self.optimizer, schedule.replay)
+        self.rate = tf.Variable(schedule.learning_rate, trainable=False)
+        self.adam = snt.optimizers.Adam(self.rate)
+        self.adam._initialize(self.variables)  # so that its moments exist before a checkpoint is restored into them
+        self.weights = schedule.step_weights()
+        self._start = tf.function(lambda keys: start(self.optimizee, self.optimizer, keys))
+        self._advance = tf.function(self._unroll_forward)
+        self._meta_step = tf.function(self._unroll_and_differentiate)
+        self._apply = tf.function(self._meta_update)
+
+    # The three compiled functions.
+
+    def _unroll_forward(self, begin: Optimization, first_step: tf.Tensor) -> Optimization:
+        return rollout(self.optimizee, self.optimizer, begin, first_step, self.schedule.unroll, record=False).end
+
+    def _unroll_and_differentiate(
+        self, begin: Optimization, first_step: tf.Tensor, weights: tf.Tensor, sample_seed: tf.Tensor
+    ) -> tuple[tf.Tensor, tuple[tf.Tensor, ...], Optimization]:
+        """One unroll: its meta-loss Σ_t w_t f(θ_t), the meta-gradient dL/dφ, and where it ended."""
+        if self.schedule.second_derivatives:
+            trajectory, gradient = autodiff.meta_gradient(
+                self.optimizee, self.optimizer, begin, first_step, weights, second_derivatives=True
+            )
+        else:
+            trajectory = rollout(self.optimizee, self.optimizer, begin, first_step, self.schedule.unroll, record=True)
+            gradient = self.replayer.meta_gradient(begin.state, trajectory.gradients, weights, sample_seed)
+        meta_loss = tf.reduce_sum(weights * tf.reduce_mean(trajectory.losses[1:], axis=1))
+        return meta_loss, gradient, trajectory.end
+
+    def _meta_update(self, gradients: list[tuple[tf.Tensor, ...]]) -> tf.Tensor:
+        """ADAM on the mean of the side-by-side optimizations' meta-gradients, if it is finite; returns its norm."""
+        mean = [tf.add_n(list(parts)) / len(parts) for parts in zip(*gradients, strict=True)]
+        norm = tf.linalg.global_norm(mean)
+        if self.schedule.clip_norm is not None:
+            mean, _ = tf.clip_by_global_norm(mean, self.schedule.clip_norm, norm)
+        if tf.math.is_finite(norm):
+            self.adam.apply(mean, self.variables)
+        return norm
+
+    # The loop.
+
+    def train(self) -> Checkpoint:
+        """Trains until the schedule's end, or until validation stops improving, from the last checkpoint if any.
+
+        Raises:
+            InputError: the meta-loss or the meta-gradient is no longer finite (the last round's checkpoint stays), or
+                the checkpoint cannot be used.
+        """
+        path = self.folder / "checkpoint.safetensors"
+        checkpoint = self._resume(path)
+        schedule = self.schedule
+        updates_per_round = schedule.validation.every * schedule.updates_per_epoch
+        writer = tf.summary.create_file_writer(str(self.folder / "tensorboard"))
+        with (
+            writer.as_default(),
+            tqdm(total=schedule.updates, initial=checkpoint.update, unit="update", desc="meta-training") as bar,
+        ):
+            while not self._finished(checkpoint):
+                began = time.monotonic()
+                until = min(checkpoint.update + updates_per_round, schedule.updates)
+                meta_loss = self._round(checkpoint, until, bar)
+                self._validate(checkpoint, meta_loss, time.monotonic() - began)
+                save_checkpoint(path, checkpoint)
+                self.on_round(checkpoint)
+                bar.set_postfix_str(f"validation {checkpoint.history[-1]['validation_loss']:.4g}")
+        assign_variables(self.optimizer, checkpoint.best_weights, path)
+        return checkpoint
+
+    def _resume(self, path: Path) -> Checkpoint:
+        checkpoint = Checkpoint(self.fingerprint)
+        if path.exists():
+            checkpoint = load_checkpoint(path, self.fingerprint)
+            assign_variables(self.optimizer, checkpoint.weights, path)
+            names = variable_names(self.optimizer)
+            for moments, arrays in ((self.adam.m, checkpoint.adam_m), (self.adam.v, checkpoint.adam_v)):
+                for name, moment in zip(names, moments, strict=True):
+                    moment.assign(arrays[name])
+            self.adam.step.assign(checkpoint.update)
+        return checkpoint
+
+    def _finished(self, checkpoint: Checkpoint) -> bool:
+        patience = self.schedule.validation.patience
+        out_of_patience = patience is not None and checkpoint.rounds_since_best >= patience
+        return checkpoint.update >= self.schedule.updates or out_of_patience
+
+    def _begin(self, checkpoint: Checkpoint) -> Running:
+        """Starts the next optimization: new problems, and a length if the schedule draws lengths."""
+        number = checkpoint.started
+        checkpoint.started += 1
+        problems = range(number * self.schedule.problems, (number + 1) * self.schedule.problems)
+        keys = seeds.problem_keys(self.seed, "train", problems)
+        length = self.schedule.length(seeds.generator(self.seed, "length", number))
+        return Running(self._start(keys), 0, length)
+
+    def _begin_staggered(self, checkpoint: Checkpoint) -> list[Running]:
+        """Starts all optimizations and takes each one, with φ as it is, to a phase of its own."""
+        count = self.schedule.optimizations
+        running = [self._begin(checkpoint) for _ in range(count)]
+        for index, one in enumerate(running):
+            for _ in range(index * (one.length // self.schedule.unroll) // count):
+                one.optimization = self._advance(one.optimization, tf.constant(one.step))
+                one.step += self.schedule.unroll
+        return running
+
+    def _round(self, checkpoint: Checkpoint, until: int, bar: Any) -> float:
+        """Meta-updates up to number `until`; returns the mean meta-loss a step."""
+        unroll = self.schedule.unroll
+        running = self._begin_staggered(checkpoint)
+        meta_losses = []
+        for update in range(checkpoint.update, until):
+            gradients = []
+            for index, one in enumerate(running):
+                if one.step >= one.length:
+                    one = running[index] = self._begin(checkpoint)
+                sample_seed = tf.constant(
+                    seeds.generator(self.seed, "sample", update * len(running) + index).integers(2**31, size=2),
+                    tf.int32,
+                )
+                weights = tf.constant(self.weights[one.step : one.step + unroll])
+                meta_loss, gradient, one.optimization = self._meta_step(
+                    one.optimization, tf.constant(one.step), weights, sample_seed
+                )
+                one.step += unroll
+                gradients.append(gradient)
+                meta_losses.append(meta_loss)
+            self.rate.assign(self.schedule.rate(update))
+            norm = self._apply(gradients)
+            if not np.isfinite(norm.numpy()):
+                raise InputError(
+                    f"meta-update {update}: the meta-gradient is not finite (its norm is {norm.numpy()}); lower "
+                    f"schedule.learning_rate={self.schedule.learning_rate} or set schedule.clip_norm; "
+                    f"the checkpoint of meta-update {checkpoint.update} is kept"
+                )
+            tf.summary.scalar("meta-gradient norm", norm, step=update)
+            bar.update()
+        checkpoint.update = until
+        return float(np.mean([loss.numpy() for loss in meta_losses])) / unroll
+
+    def _validate(self, checkpoint: Checkpoint, meta_loss: float, seconds: float) -> None:
+        """Evaluates φ on the validation problems and keeps it if it is the best so far."""
+        validation = self.schedule.validation
+        curves, _ = self.validation.losses(self.seed, "validation", range(validation.problems))
+        loss = float(curves[:, -validation.window :].mean())
+        names = variable_names(self.optimizer)
+        checkpoint.weights = read_variables(self.optimizer)
+        checkpoint.adam_m = {name: m.numpy() for name, m in zip(names, self.adam.m, strict=True)}
+        checkpoint.adam_v = {name: v.numpy() for name, v in zip(names, self.adam.v, strict=True)}
+        checkpoint.rounds_since_best += 1
+        if loss < checkpoint.best_loss or not checkpoint.best_weights:
+            checkpoint.best_loss, checkpoint.best_weights = loss, checkpoint.weights
+            checkpoint.rounds_since_best = 0
+        row = {
+            "update": checkpoint.update,
+            "epoch": checkpoint.update / self.schedule.updates_per_epoch,
+            "meta_loss": meta_loss,
+            "validation_loss": loss,
+            "learning_rate": self.schedule.rate(max(checkpoint.update - 1, 0)),
+            "seconds": round(seconds, 2),
+        }
+        checkpoint.history.append(row)
+        for name in ("meta_loss", "validation_loss", "learning_rate"):
+            tf.summary.scalar(name, row[name], step=checkpoint.update)

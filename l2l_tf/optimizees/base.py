@@ -1,0 +1,74 @@
+"""What is optimized: the optimizee f(θ), and how many of them are evaluated at once.
+
+An optimizee is three pure functions of seeds. Whoever adds one writes them for a single problem; `batch_*` below run
+them over a leading axis of B problems, which every parameter, problem and seed then carries.
+"""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import tensorflow as tf
+
+Parameters = dict[str, tf.Tensor]
+
+
+class Optimizee(ABC):
+    """A family of functions f(θ) to be minimized.
+
+    Attributes:
+        vectorize: whether `loss` may run under `tf.vectorized_map` over problems, which is faster for small dense
+            optimizees. Convolutions are faster one problem after the other.
+    """
+
+    vectorize: bool = True
+
+    @abstractmethod
+    def init(self, seed: tf.Tensor) -> Parameters:
+        """Initial parameters θ_0 from a seed (int32 [2]); names say the kind of each tensor: `linear_0/w`."""
+
+    def problem(self, seed: tf.Tensor) -> Any:
+        """What tells this problem from others of the family (a quadratic's W and y), from a seed (int32 [2])."""
+        del seed
+        return ()
+
+    @abstractmethod
+    def loss(self, params: Parameters, problem: Any, seed: tf.Tensor) -> tf.Tensor:
+        """f(θ), a scalar; `seed` (int32 [2]) picks the minibatch."""
+
+
+def _stack(items: list[Any]) -> Any:
+    return tf.nest.map_structure(lambda *tensors: tf.stack(tensors), *items)
+
+
+def _unstack(batched: Any, size: int) -> list[Any]:
+    return [tf.nest.map_structure(lambda tensor, i=i: tensor[i], batched) for i in range(size)]
+
+
+def batch_init(optimizee: Optimizee, seeds: tf.Tensor) -> Parameters:
+    """θ_0 of B problems: seeds int32 [B, 2] to parameters [B, ...]."""
+    return _stack([optimizee.init(seed) for seed in tf.unstack(seeds)])
+
+
+def batch_problem(optimizee: Optimizee, seeds: tf.Tensor) -> Any:
+    """B problems: seeds int32 [B, 2] to tensors [B, ...]."""
+    return _stack([optimizee.problem(seed) for seed in tf.unstack(seeds)])
+
+
+def batch_loss(optimizee: Optimizee, params: Parameters, problems: Any, seeds: tf.Tensor) -> tf.Tensor:
+    """f(θ) of B problems, [B]; parameters, problems and seeds (int32 [B, 2]) carry the leading axis B."""
+    arguments = (params, problems, seeds)
+    size = seeds.shape[0]
+    if size == 1 or not optimizee.vectorize:
+        return tf.stack([optimizee.loss(*one) for one in _unstack(arguments, size)])
+    return tf.vectorized_map(lambda one: optimizee.loss(*one), arguments)
+
+
+def batch_loss_and_gradients(
+    optimizee: Optimizee, params: Parameters, problems: Any, seeds: tf.Tensor
+) -> tuple[tf.Tensor, Parameters]:
+    """f(θ) [B] and ∇f(θ) [B, ...] of B problems. Each problem has its own parameters, so one backward pass does all."""
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(params)
+        losses = batch_loss(optimizee, params, problems, seeds)
+    gradients = tape.gradient(losses, params, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    return losses, gradients

@@ -1,0 +1,94 @@
+"""Any Sonnet classifier as an optimizee: its parameters are θ, its minibatch cross entropy is f(θ)."""
+
+import os
+from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
+from typing import Any
+
+import sonnet as snt
+import tensorflow as tf
+
+from l2l_tf.checks import at_least
+from l2l_tf.data import Images
+from l2l_tf.optimizees.base import Optimizee, Parameters
+
+
+class SonnetClassifier(Optimizee):
+    """f(θ) = mean cross entropy of a Sonnet module on a random minibatch of labelled images.
+
+    Args:
+        module: makes the module, which maps images float32 [batch, height, width, channels] in [0, 1] to logits
+            [batch, classes].
+        data: the images to draw minibatches from, with replacement.
+        batch_size: images in a minibatch, 128 in the paper.
+        initial_deviation: standard deviation of θ_0's IID Gaussian entries, 0.01 in the released code.
+        initial_means: means of θ_0 by parameter-name pattern, 0 where none matches; 1 for batch norm's scale, say.
+        vectorize: see `Optimizee`.
+        arguments: what else the module is called with, such as `is_training: true`.
+    """
+
+    def __init__(
+        self,
+        module: Callable[[], snt.Module],
+        data: Images,
+        batch_size: int = 128,
+        initial_deviation: float = 0.01,
+        initial_means: Mapping[str, float] | None = None,
+        vectorize: bool = False,
+        arguments: Mapping[str, Any] | None = None,
+    ):
+        self.batch_size = at_least("optimizee.batch_size", batch_size, 1)
+        self.initial_deviation = at_least("optimizee.initial_deviation", initial_deviation, 0.0)
+        self.initial_means = dict(initial_means or {})
+        self.vectorize = vectorize
+        self.arguments = dict(arguments or {})
+        self.images = tf.constant(data.images)
+        self.labels = tf.constant(data.labels)
+        with snt.functional.variables():
+            built = module()
+        self._net = snt.functional.transform_with_state(lambda images: built(images, **self.arguments))
+        params, self._state = self._net.init(self._inputs(self.images[:1]))
+        self._references = _short_names({reference.deref().name: reference for reference in params})
+        self.shapes = {name: reference.deref().shape for name, reference in self._references.items()}
+
+    def init(self, seed: tf.Tensor) -> Parameters:
+        """θ_0, IID Gaussian, under the names of the module's variables (`linear_0/w`)."""
+        params = {}
+        for index, (name, shape) in enumerate(self.shapes.items()):
+            mean = next((mean for pattern, mean in self.initial_means.items() if fnmatchcase(name, pattern)), 0.0)
+            draw = tf.random.stateless_normal(shape, seed + tf.constant([0, index]))
+            params[name] = mean + self.initial_deviation * draw
+        return params
+
+    def loss(self, params: Parameters, problem: Any, seed: tf.Tensor) -> tf.Tensor:
+        """Mean cross entropy of the minibatch that `seed` draws."""
+        del problem
+        count = self.labels.shape[0]
+        indices = tf.random.stateless_uniform([self.batch_size], seed, 0, count, tf.int32)
+        logits = self.logits(params, tf.gather(self.images, indices))
+        labels = tf.gather(self.labels, indices)
+        return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
+
+    def logits(self, params: Parameters, images: tf.Tensor) -> tf.Tensor:
+        """The module's output [batch, classes] for uint8 images [batch, height, width, channels]."""
+        by_reference = {reference: params[name] for name, reference in self._references.items()}
+        return self._net.apply(by_reference, self._state, self._inputs(images))[0]
+
+    def accuracy(self, params: Parameters) -> tf.Tensor:
+        """The share of all of `data`'s images that the module classifies correctly."""
+        predictions = tf.argmax(self.logits(params, self.images), axis=1, output_type=tf.int32)
+        return tf.reduce_mean(tf.cast(predictions == self.labels, tf.float32))
+
+    @staticmethod
+    def _inputs(images: tf.Tensor) -> tf.Tensor:
+        return tf.cast(images, tf.float32) / 255.0
+
+
+def _short_names(named: Mapping[str, Any]) -> dict[str, Any]:
+    """Variables' names without `:0` and without the path that all of them share: `mlp/linear_0/w:0` to `linear_0/w`."""
+    names = [name.removesuffix(":0") for name in named]
+    shared = os.path.commonpath([os.path.dirname(name) for name in names]) if len(names) > 1 else ""
+    return {
+        os.path.relpath(name, shared) if shared else name: item
+        for name, item in zip(names, named.values(), strict=True)
+    }

@@ -1,0 +1,26 @@
+"""Optimizers, hand-designed and learned."""
+
+from l2l_tf.optimizers.base import CoordinatewiseOptimizer, State
+from l2l_tf.optimizers.groups import Group, ParameterGroups, everything
+from l2l_tf.optimizers.hand_designed import NAG, SGD, AdaGrad, Adam, HandDesigned, Momentum, RMSprop
+from l2l_tf.optimizers.lstm import CoordinatewiseLSTM
+from l2l_tf.optimizers.preprocessing import Identity, LogAndSign, Preprocessing
+
+__all__ = [
+    "NAG",
+    "SGD",
+    "AdaGrad",
+    "Adam",
+    "CoordinatewiseLSTM",
+    "CoordinatewiseOptimizer",
+    "Group",
+    "HandDesigned",
+    "Identity",
+    "LogAndSign",
+    "Momentum",
+    "ParameterGroups",
+    "Preprocessing",
+    "RMSprop",
+    "State",
+    "everything",
+]

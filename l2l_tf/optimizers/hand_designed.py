@@ -1,0 +1,136 @@
+"""The paper's baselines, with the constants of Torch7's `optim` as their defaults.
+
+`learning_rate` may be a `tf.Variable`, so that a sweep over rates traces its graph only once.
+"""
+
+from typing import TypeAlias
+
+import tensorflow as tf
+
+from l2l_tf.checks import at_least, positive
+from l2l_tf.optimizers.base import CoordinatewiseOptimizer, State
+
+Rate: TypeAlias = float | tf.Variable
+
+
+class HandDesigned(CoordinatewiseOptimizer):
+    """What the baselines have in common: a learning rate."""
+
+    def __init__(self, learning_rate: Rate):
+        if not isinstance(learning_rate, tf.Variable):
+            positive("optimizer.learning_rate", learning_rate)
+        self.learning_rate = learning_rate
+
+
+class SGD(HandDesigned):
+    """g = −η∇ (Torch7 `optim.sgd`)."""
+
+    def init(self, coordinates: tf.Tensor) -> State:
+        """No state."""
+        del coordinates
+        return ()
+
+    def update(self, gradients: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
+        """−η∇."""
+        return -self.learning_rate * gradients, state
+
+
+class Momentum(HandDesigned):
+    """v ← μv + (1 − d)∇, with v = ∇ at the first step; g = −ηv (Torch7 `optim.sgd` with momentum).
+
+    Args:
+        momentum: μ; dampening: d, equal to μ unless given, as in Torch7. 0 is the classical heavy ball.
+    """
+
+    def __init__(self, learning_rate: Rate, momentum: float = 0.9, dampening: float | None = None):
+        super().__init__(learning_rate)
+        self.momentum = at_least("optimizer.momentum", momentum, 0.0)
+        self.dampening = momentum if dampening is None else dampening
+
+    def init(self, coordinates: tf.Tensor) -> State:
+        """v = 0, and whether this is the first step."""
+        return {"velocity": tf.zeros_like(coordinates), "first": tf.constant(True)}
+
+    def update(self, gradients: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
+        """−ηv."""
+        dampening = tf.where(state["first"], 0.0, tf.cast(self.dampening, gradients.dtype))
+        velocity = self.momentum * state["velocity"] + (1.0 - dampening) * gradients
+        return -self.learning_rate * velocity, {"velocity": velocity, "first": tf.constant(False)}
+
+
+class NAG(HandDesigned):
+    """Nesterov's accelerated gradient: v ← μv − η∇ with ∇ taken at the look-ahead point θ + μv (Torch7 `optim.nag`).
+
+    What is kept as θ here is that look-ahead point, where Torch7 too evaluates f; it moves by g = μv − η∇.
+    """
+
+    def __init__(self, learning_rate: Rate, momentum: float = 0.9):
+        super().__init__(learning_rate)
+        self.momentum = at_least("optimizer.momentum", momentum, 0.0)
+
+    def init(self, coordinates: tf.Tensor) -> State:
+        """v = 0."""
+        return tf.zeros_like(coordinates)
+
+    def update(self, gradients: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
+        """μv − η∇, with the new v."""
+        velocity = self.momentum * state - self.learning_rate * gradients
+        return self.momentum * velocity - self.learning_rate * gradients, velocity
+
+
+class RMSprop(HandDesigned):
+    """m ← αm + (1 − α)∇²; g = −η∇ / (√m + ε) (Torch7 `optim.rmsprop`)."""
+
+    def __init__(self, learning_rate: Rate, alpha: float = 0.99, epsilon: float = 1e-8):
+        super().__init__(learning_rate)
+        self.alpha = at_least("optimizer.alpha", alpha, 0.0)
+        self.epsilon = at_least("optimizer.epsilon", epsilon, 0.0)
+
+    def init(self, coordinates: tf.Tensor) -> State:
+        """m = 0."""
+        return tf.zeros_like(coordinates)
+
+    def update(self, gradients: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
+        """−η∇ / (√m + ε)."""
+        mean_square = self.alpha * state + (1.0 - self.alpha) * gradients**2
+        return -self.learning_rate * gradients / (tf.sqrt(mean_square) + self.epsilon), mean_square
+
+
+class Adam(HandDesigned):
+    """ADAM (Torch7 `optim.adam`): g = −η √(1 − β₂ᵗ)/(1 − β₁ᵗ) · m / (√v + ε)."""
+
+    def __init__(self, learning_rate: Rate, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-8):
+        super().__init__(learning_rate)
+        self.beta_1 = at_least("optimizer.beta_1", beta_1, 0.0)
+        self.beta_2 = at_least("optimizer.beta_2", beta_2, 0.0)
+        self.epsilon = at_least("optimizer.epsilon", epsilon, 0.0)
+
+    def init(self, coordinates: tf.Tensor) -> State:
+        """m = v = 0, t = 0."""
+        zeros = tf.zeros_like(coordinates)
+        return {"m": zeros, "v": zeros, "t": tf.zeros([], coordinates.dtype)}
+
+    def update(self, gradients: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
+        """The bias-corrected step."""
+        t = state["t"] + 1.0
+        m = self.beta_1 * state["m"] + (1.0 - self.beta_1) * gradients
+        v = self.beta_2 * state["v"] + (1.0 - self.beta_2) * gradients**2
+        rate = self.learning_rate * tf.sqrt(1.0 - self.beta_2**t) / (1.0 - self.beta_1**t)
+        return -rate * m / (tf.sqrt(v) + self.epsilon), {"m": m, "v": v, "t": t}
+
+
+class AdaGrad(HandDesigned):
+    """s ← s + ∇²; g = −η∇ / (√s + ε) (Torch7 `optim.adagrad`)."""
+
+    def __init__(self, learning_rate: Rate, epsilon: float = 1e-10):
+        super().__init__(learning_rate)
+        self.epsilon = at_least("optimizer.epsilon", epsilon, 0.0)
+
+    def init(self, coordinates: tf.Tensor) -> State:
+        """s = 0."""
+        return tf.zeros_like(coordinates)
+
+    def update(self, gradients: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
+        """−η∇ / (√s + ε)."""
+        sum_of_squares = state + gradients**2
+        return -self.learning_rate * gradients / (tf.sqrt(sum_of_squares) + self.epsilon), sum_of_squares

@@ -1,0 +1,94 @@
+"""The learned optimizer: one small LSTM, its weights shared by all coordinates, its state each coordinate's own (§2.1)."""
+
+from collections.abc import Sequence
+
+import sonnet as snt
+import tensorflow as tf
+
+from l2l_tf import seeds
+from l2l_tf.checks import at_least
+from l2l_tf.optimizers.base import CoordinatewiseOptimizer, State
+from l2l_tf.optimizers.preprocessing import Identity, Preprocessing
+
+
+class LSTMLayer(snt.Module):
+    """An LSTM layer on features-first arrays [features, n].
+
+    [i, j, f, o] = W [x, h] + b;  c ← σ(f + 1) c + σ(i) tanh(j);  h ← σ(o) tanh(c)
+
+    Features come first so that the gates are contiguous rows: splitting them copies nothing.
+    """
+
+    def __init__(self, inputs: int, size: int, seed: tf.Tensor, dtype: tf.DType, name: str):
+        super().__init__(name)
+        self.size = size
+        scale = tf.cast(tf.sqrt(1.0 / (inputs + size)), dtype)  # the released code's (Sonnet 1's) initialization
+        weights = scale * tf.random.stateless_truncated_normal([4 * size, inputs + size], seed, dtype=dtype)
+        self.w_gates = tf.Variable(weights, name="w_gates")
+        self.b_gates = tf.Variable(tf.zeros([4 * size, 1], dtype), name="b_gates")
+
+    def __call__(self, x: tf.Tensor, h: tf.Tensor, c: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """x [inputs, n], h and c [size, n] to the next h and c."""
+        gates = self.w_gates @ tf.concat([x, h], axis=0) + self.b_gates
+        i, j, f, o = tf.split(gates, 4, axis=0)
+        c = tf.sigmoid(f + 1.0) * c + tf.sigmoid(i) * tf.tanh(j)
+        return tf.sigmoid(o) * tf.tanh(c), c
+
+
+class CoordinatewiseLSTM(snt.Module, CoordinatewiseOptimizer):
+    """The paper's learned optimizer m with parameters φ: g_t = scale · (w · LSTM(preprocess(∇_t)) + b).
+
+    Args:
+        layers: hidden units of each LSTM layer, (20, 20) in the paper. Without any, m is linear.
+        preprocessing: of the gradients; `Identity` for quadratics, `LogAndSign` for neural networks.
+        output_scale: of the proposed update.
+        output_deviation: multiplies the output layer's initial weights; below 1 the first updates are gentler.
+        seed: decides φ's initial value.
+        block_size: how many coordinates to update at once. A block's gates should stay in the processor's cache, and
+            blocks run in parallel; the result does not depend on it.
+        dtype: of φ and of the state.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[int] = (20, 20),
+        preprocessing: Preprocessing | None = None,
+        output_scale: float = 1.0,
+        output_deviation: float = 1.0,
+        seed: int = 0,
+        block_size: int = 4096,
+        dtype: str = "float32",
+    ):
+        super().__init__(name="lstm_optimizer")
+        self.preprocessing = preprocessing or Identity()
+        self.output_scale = output_scale
+        self.block_size = at_least("optimizer.block_size", block_size, 1)
+        self.dtype = tf.as_dtype(dtype)
+        sizes = [at_least("optimizer.layers", size, 1) for size in layers]
+        inputs = [self.preprocessing.features, *sizes]
+        generator = seeds.generator(seed, "optimizer")
+        layer_seeds = tf.constant(generator.integers(2**31, size=[len(inputs), 2]), tf.int32)
+        self.layers = [
+            LSTMLayer(inputs[k], size, layer_seeds[k], self.dtype, name=f"lstm_{k + 1}") for k, size in enumerate(sizes)
+        ]
+        scale = output_deviation / inputs[-1] ** 0.5
+        weights = scale * tf.random.stateless_truncated_normal([1, inputs[-1]], layer_seeds[-1], dtype=self.dtype)
+        self.w_output = tf.Variable(weights, name="w_output")
+        self.b_output = tf.Variable(tf.zeros([1, 1], self.dtype), name="b_output")
+
+    def init(self, coordinates: tf.Tensor) -> State:
+        """h = c = 0 for each layer: [size, n] each."""
+        n = tf.size(coordinates)
+        return tuple(
+            (tf.zeros([layer.size, n], self.dtype), tf.zeros([layer.size, n], self.dtype)) for layer in self.layers
+        )
+
+    def update(self, gradients: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
+        """Equation 3 for a vector of coordinates."""
+        x = self.preprocessing(gradients)
+        new_state = []
+        for layer, (h, c) in zip(self.layers, state, strict=True):
+            x, c = layer(x, h, c)
+            new_state.append((x, c))
+        output = self.w_output @ x + self.b_output
+        return self.output_scale * output[0], tuple(new_state)

@@ -1,0 +1,41 @@
+"""From one integer seed to every random number of a run.
+
+A problem is named by (seed, stream, index): its initial parameters, its data and its minibatch order are functions of
+that name alone. Runs are therefore paired (same name, same problem, whichever optimizer), repeatable, and resumable.
+"""
+
+import zlib
+from collections.abc import Iterable
+
+import numpy as np
+import tensorflow as tf
+
+INIT, PROBLEM, MINIBATCH = range(3)  # columns of `problem_keys`
+
+
+def generator(seed: int, stream: str, index: int = 0) -> np.random.Generator:
+    """NumPy generator of the independent stream that (seed, stream, index) names."""
+    return np.random.default_rng(np.random.SeedSequence([seed, zlib.crc32(stream.encode()), index]))
+
+
+def problem_keys(seed: int, stream: str, indices: Iterable[int]) -> tf.Tensor:
+    """Keys of the problems with these indices in a stream ("train", "validation", "test").
+
+    Returns:
+        int32 [B, 3]: for each problem a key for its initial parameters, its data and its minibatches.
+    """
+    info = np.iinfo(np.int32)
+    keys = [generator(seed, stream, i).integers(info.min, info.max, size=3, endpoint=True) for i in indices]
+    return tf.constant(np.array(keys, dtype=np.int32).reshape(-1, 3))
+
+
+def stateless_seed(keys: tf.Tensor, counter: tf.Tensor | int) -> tf.Tensor:
+    """Seeds for `tf.random.stateless_*`: key and counter (a step number, or 0) side by side.
+
+    Args:
+        keys: int32 [...]; counter: int32 scalar.
+
+    Returns:
+        int32 [..., 2].
+    """
+    return tf.stack([keys, tf.fill(tf.shape(keys), tf.cast(counter, tf.int32))], axis=-1)

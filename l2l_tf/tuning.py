@@ -1,0 +1,65 @@
+"""Tuning a baseline's learning rate: a log grid that widens itself until the best rate is not at its edge."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+
+from l2l_tf.checks import at_least
+from l2l_tf.evaluation import Evaluator
+from l2l_tf.optimizees.base import Optimizee
+from l2l_tf.optimizers import CoordinatewiseOptimizer
+
+WIDEST = range(-10, 7)  # powers of ten; no baseline's best rate has any business outside
+
+
+def tune(
+    optimizee: Optimizee,
+    make_optimizer: Callable[[tf.Variable], CoordinatewiseOptimizer],
+    problems: int,
+    steps: int,
+    window: int = 1,
+    low: float = 1e-3,
+    high: float = 1.0,
+    per_decade: int = 4,
+    seed: int = 0,
+    batch: int = 32,
+    report: Callable[[str], None] = lambda line: None,
+) -> pd.DataFrame:
+    """Runs each rate 10^(k / per_decade) from `low` to `high`, and beyond while the best one lies at the edge.
+
+    Args:
+        make_optimizer: makes the optimizer from its learning rate.
+        problems: how many problems of the "validation" stream.
+        window: a rate's loss is the mean over the last `window` of `steps` steps; a run that diverged counts as inf.
+        report: is told when the grid widens.
+
+    Returns:
+        One row a rate, in order: learning_rate, loss, chosen (the best rate's row), n (problems).
+    """
+    at_least("tuning.per_decade", per_decade, 1)
+    rate = tf.Variable(1.0, trainable=False)
+    evaluator = Evaluator(optimizee, make_optimizer(rate), steps, batch)
+    losses: dict[int, float] = {}
+
+    def run(k: int) -> None:
+        rate.assign(10.0 ** (k / per_decade))
+        curves, _ = evaluator.losses(seed, "validation", range(problems))
+        final = curves[:, -window:].mean()
+        losses[k] = float(final) if np.isfinite(final) else np.inf
+
+    first, last = round(np.log10(low) * per_decade), round(np.log10(high) * per_decade)
+    for k in range(first, last + 1):
+        run(k)
+    while True:
+        best = min(losses, key=lambda k: losses[k])
+        edge = min(losses) - 1 if best == min(losses) else max(losses) + 1 if best == max(losses) else None
+        if edge is None or not WIDEST.start <= edge / per_decade <= WIDEST.stop:
+            break
+        report(
+            f"best rate {10 ** (best / per_decade):.2g} is at the grid's edge: trying {10 ** (edge / per_decade):.2g}"
+        )
+        run(edge)
+    rows = [(10.0 ** (k / per_decade), losses[k], k == best, problems) for k in sorted(losses)]
+    return pd.DataFrame(rows, columns=["learning_rate", "loss", "chosen", "n"])
