@@ -3,13 +3,14 @@
 import functools
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import hydra
-from hydra.errors import HydraException
+from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from l2l_tf.errors import InputError
 
@@ -23,29 +24,54 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
     """
 
     def decorate(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
-        run = hydra.main(version_base="1.3", config_path="../conf", config_name=config_name)(task)
+        @functools.wraps(task)
+        def job(config: DictConfig) -> Any:
+            with one_line_errors():  # here and not only around Hydra, which prints a line of its own for a failed job
+                return task(config)
+
+        run = hydra.main(version_base="1.3", config_path="../conf", config_name=config_name)(job)
 
         @functools.wraps(task)
         def main() -> None:
             os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here, instead of being printed by Hydra
-            try:
+            with one_line_errors():
                 run()
-            except BAD_INPUT as error:
-                sys.exit(f"error: {one_line(error)}")
 
         return main
 
     return decorate
 
 
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Bad input within the block ends the program: one line on standard error, status 1."""
+    try:
+        yield
+    except BAD_INPUT as error:
+        sys.exit(f"error: {one_line(error)}")
+
+
 def one_line(error: BaseException) -> str:
-    """The message of the innermost bad input in an error's chain of causes, on one line."""
-    innermost: BaseException | None = error
-    while innermost is not None:
-        if isinstance(innermost, InputError):
-            return str(innermost)
-        innermost = innermost.__cause__
+    """What an error has to say, on one line: the message of the first `InputError` in its chain of causes, if any."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, InputError):
+            return str(cause)
+        cause = cause.__cause__
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
+        group, _, name = error.missing_cfg_file.rpartition("/")
+        return f"{group}={name}: must be one of {', '.join(sorted(error.options))}"
+    if isinstance(error.__cause__, ConfigAttributeError | ConfigKeyError):
+        return unknown_key(str(error), error.__cause__)
     return " ".join(str(error).split())
+
+
+def unknown_key(message: str, cause: OmegaConfBaseException) -> str:
+    """The line for an override whose key is not in the configuration; Hydra's message ends with `+key=value`."""
+    node, _, _ = str(cause.full_key).rpartition(".")
+    known = [str(key) for key in cause.parent_node or () if key not in ("_target_", "hydra")]
+    keys = f"the keys of {node or 'the configuration'} are {', '.join(known)}" if known else f"{node} has no keys"
+    return f"{message.rpartition('+')[2]}: {cause.full_key} is unknown; {keys}"
 
 
 def build(config: DictConfig, **changes: Any) -> Any:

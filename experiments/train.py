@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 from experiments import store
 from experiments.cli import build, build_optimizee, command, plain
 from l2l_tf.files import written_whole
-from l2l_tf.meta import Trainer
+from l2l_tf.meta.trainer import Trainer
 from l2l_tf.meta.checkpoint import Checkpoint
 from l2l_tf.trained import save_optimizer
 

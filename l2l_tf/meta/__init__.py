@@ -1,6 +1,5 @@
-"""Meta-training: the meta-loss, its gradient, and the loop that descends it."""
+"""Meta-training: the meta-loss, its gradient (`rollout`, `replay`), and the loop that descends it (`trainer`)."""
 
 from l2l_tf.meta.schedule import Replay, Schedule, Validation
-from l2l_tf.meta.trainer import Trainer
 
-__all__ = ["Replay", "Schedule", "Trainer", "Validation"]
+__all__ = ["Replay", "Schedule", "Validation"]

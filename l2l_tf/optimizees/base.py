@@ -5,6 +5,7 @@ them over a leading axis of B problems, which every parameter, problem and seed 
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -36,8 +37,10 @@ class Optimizee(ABC):
         """f(θ), a scalar; `seed` (int32 [2]) picks the minibatch."""
 
 
-def _stack(items: list[Any]) -> Any:
-    return tf.nest.map_structure(lambda *tensors: tf.stack(tensors), *items)
+def _map(function: Callable[[tf.Tensor], Any], seeds: tf.Tensor) -> Any:
+    """`function` of each seed, results stacked; a loop in the graph, which stays small however many seeds there are."""
+    signature = tf.nest.map_structure(lambda t: tf.TensorSpec(t.shape, t.dtype), function(seeds[0]))
+    return tf.map_fn(function, seeds, fn_output_signature=signature) if tf.nest.flatten(signature) else ()
 
 
 def _unstack(batched: Any, size: int) -> list[Any]:
@@ -46,12 +49,12 @@ def _unstack(batched: Any, size: int) -> list[Any]:
 
 def batch_init(optimizee: Optimizee, seeds: tf.Tensor) -> Parameters:
     """θ_0 of B problems: seeds int32 [B, 2] to parameters [B, ...]."""
-    return _stack([optimizee.init(seed) for seed in tf.unstack(seeds)])
+    return _map(optimizee.init, seeds)
 
 
 def batch_problem(optimizee: Optimizee, seeds: tf.Tensor) -> Any:
     """B problems: seeds int32 [B, 2] to tensors [B, ...]."""
-    return _stack([optimizee.problem(seed) for seed in tf.unstack(seeds)])
+    return _map(optimizee.problem, seeds)
 
 
 def batch_loss(optimizee: Optimizee, params: Parameters, problems: Any, seeds: tf.Tensor) -> tf.Tensor:

@@ -1,0 +1,180 @@
+"""Panels of the paper's figures: which optimizee, how long, how many problems; tuned, evaluated and stored."""
+
+import hashlib
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+from omegaconf import DictConfig, OmegaConf
+
+from experiments import store
+from experiments.cli import build, build_optimizee, plain
+from l2l_tf.checks import at_least, one_of
+from l2l_tf.errors import InputError
+from l2l_tf.evaluation import evaluate
+from l2l_tf.trained import load_optimizer
+from l2l_tf.tuning import tune
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One panel of a figure.
+
+    Attributes:
+        optimizee: what differs from the experiment's optimizee.
+        architectures: for figure 6, the variations of the optimizee's module; each is tuned and run on its own.
+        steps: length of the runs.
+        problems: how many test problems.
+        window: the baselines are tuned by their mean loss over the last `window` steps.
+        keep_last: store only so many of each run's last steps; None for all.
+        batch: problems run at once.
+        learned: names of learned optimizers, and the trained experiments they come from.
+    """
+
+    name: str
+    optimizee: Mapping[str, Any] = field(default_factory=dict)
+    architectures: tuple[Mapping[str, Any], ...] = ({},)
+    steps: int = 100
+    problems: int = 100
+    window: int = 1
+    keep_last: int | None = None
+    batch: int = 20
+    learned: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "problems", "window", "batch"):
+            at_least(f"panels.{self.name}.{name}", getattr(self, name), 1)
+
+    def variants(self, optimizee: DictConfig) -> list[tuple[Mapping[str, Any], DictConfig]]:
+        """The panel's architectures with their optimizee configurations."""
+        return [
+            (architecture, OmegaConf.merge(optimizee, self.optimizee, {"module": architecture} if architecture else {}))
+            for architecture in self.architectures
+        ]
+
+
+def select(config: DictConfig) -> list[Panel]:
+    """The panels that the configuration asks for: `panel`, or all of the experiment's.
+
+    Raises:
+        InputError: an unknown panel, or an unknown key in one.
+    """
+    available = plain(config.panels)
+    if not available:
+        raise InputError("panels: there are none; choose an experiment that has some, such as experiment=quadratic")
+    chosen = list(available) if config.panel is None else [one_of("panel", str(config.panel), available)]
+    allowed = {item.name for item in fields(Panel)} - {"name"}
+    for name in chosen:
+        for key in available[name]:
+            one_of(f"panels.{name}: key", key, allowed)
+    default = {"learned": {"LSTM": config.name}}
+    return [Panel(name, **(default | available[name])) for name in chosen]
+
+
+def tune_panel(config: DictConfig, panel: Panel) -> pd.DataFrame:
+    """Tunes every baseline on the panel's validation problems, or reads what is stored from the same settings."""
+    path = Path(config.results) / "tuning" / f"{panel.name}.parquet"
+    settings = _settings(config, panel, ("baselines", "tuning"))
+    if _up_to_date(path, settings):
+        return store.read_parquet(path, store.TUNING)
+    began = time.monotonic()
+    frames = []
+    for architecture, variant in panel.variants(config.optimizee):
+        optimizee = build_optimizee(variant, "validation")
+        for name, baseline in config.baselines.items():
+            label = f"{panel.name} {_label(config, architecture)} {name}"
+            rates = tune(
+                optimizee,
+                build(baseline),
+                steps=panel.steps,
+                window=panel.window,
+                seed=config.seed,
+                batch=panel.batch,
+                report=lambda line, label=label: print(f"{label}: {line}", flush=True),
+                **plain(config.tuning),
+            )
+            best = rates[rates.chosen].iloc[0]
+            print(f"{label}: rate {best.learning_rate:.3g}, validation loss {best.loss:.4g}", flush=True)
+            frames.append(rates.assign(optimizee=_label(config, architecture), optimizer=name, **architecture))
+    frame = pd.concat(frames, ignore_index=True)
+    store.check(path, frame, store.TUNING)
+    store.write_table(path.with_suffix(""), frame, parquet=True)
+    _write_provenance(path, settings, time.monotonic() - began)
+    return frame
+
+
+def evaluate_panel(config: DictConfig, panel: Panel) -> Path:
+    """Runs the tuned baselines and the learned optimizers on the panel's test problems and stores their curves."""
+    path = Path(config.results) / "curves" / f"{panel.name}.parquet"
+    settings = _settings(config, panel, ("baselines", "tuning"))
+    settings["trained"] = {name: _digest(config, source) for name, source in panel.learned.items()}
+    if _up_to_date(path, settings):
+        return path
+    rates = tune_panel(config, panel)
+    began = time.monotonic()
+    frames = []
+    for architecture, variant in panel.variants(config.optimizee):
+        optimizee = build_optimizee(variant, "test")
+        label = _label(config, architecture)
+        chosen = rates[rates.chosen & (rates.optimizee == label)].set_index("optimizer").learning_rate
+        optimizers = {name: build(node)(float(chosen[name])) for name, node in config.baselines.items()}
+        optimizers |= {name: load_optimizer(_trained(config, source)) for name, source in panel.learned.items()}
+        for name, optimizer in optimizers.items():
+            curves = evaluate(
+                optimizee,
+                optimizer,
+                problems=panel.problems,
+                steps=panel.steps,
+                seed=config.seed,
+                batch=panel.batch,
+                progress=f"{panel.name} {label} {name}",
+            )
+            if panel.keep_last is not None:
+                curves = curves[curves.step > panel.steps - panel.keep_last]
+            frames.append(curves.assign(optimizer=name, optimizee=label, **architecture))
+    frame = pd.concat(frames, ignore_index=True).assign(experiment=config.name, panel=panel.name)
+    store.write_curves(path, frame, store.provenance(settings, time.monotonic() - began))
+    print(f"{path}: {panel.problems} problems, {panel.steps} steps", flush=True)
+    return path
+
+
+def _label(config: DictConfig, architecture: Mapping[str, Any]) -> str:
+    return " ".join([str(config.name), *(f"{key}={value}" for key, value in architecture.items())])
+
+
+def _trained(config: DictConfig, source: str) -> Path:
+    return Path(config.results) / "trained" / source
+
+
+def _digest(config: DictConfig, source: str) -> str:
+    path = _trained(config, source) / "optimizer.safetensors"
+    if not path.is_file():
+        raise InputError(f"{path}: no trained optimizer; train it with python -m experiments.train experiment={source}")
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
+def _settings(config: DictConfig, panel: Panel, keys: tuple[str, ...]) -> dict[str, Any]:
+    """What a stored result depends on, apart from the trained weights."""
+    resolved = plain(config)
+    settings = {key: resolved[key] for key in ("name", "seed", "optimizee", *keys)}
+    return store.portable(settings | {"panel": {item.name: getattr(panel, item.name) for item in fields(panel)}})
+
+
+def _provenance_path(path: Path) -> Path:
+    return path.with_suffix(".provenance.yaml")
+
+
+def _up_to_date(path: Path, settings: dict[str, Any]) -> bool:
+    """Whether a stored result was made from these very settings."""
+    if not path.exists() or not _provenance_path(path).exists():
+        return False
+    return yaml.safe_load(_provenance_path(path).read_text()).get("config") == store.portable(settings)
+
+
+def _write_provenance(path: Path, settings: dict[str, Any], seconds: float) -> None:
+    content = yaml.safe_dump(store.provenance(settings, seconds), sort_keys=False)
+    store.write_whole(_provenance_path(path), content.encode())

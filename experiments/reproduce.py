@@ -1,0 +1,30 @@
+"""An experiment from nothing: `python -m experiments.reproduce experiment=quadratic results=runs/reproduce`.
+
+Trains, tunes, evaluates, tables, draws. Interrupted, the same command goes on; with another `results` it starts anew.
+"""
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from experiments import tables
+from experiments.cli import command
+from experiments.figures.__main__ import main as draw_figures
+from experiments.panels import evaluate_panel, select
+from experiments.train import train
+
+
+@command("evaluate")
+def main(config: DictConfig) -> None:
+    """All of an experiment, every result below `results`."""
+    results = Path(config.results)
+    panels = select(config)
+    train(config, results / "trained" / config.name)
+    for panel in panels:
+        evaluate_panel(config, panel)
+    tables.main(results)
+    draw_figures(results)
+
+
+if __name__ == "__main__":
+    main()
