@@ -1,8 +1,8 @@
 """Puts the data sets on disk: `python -m experiments.data [dir=data] [sets=[mnist,cifar10]]`."""
 
-import hydra
 from omegaconf import DictConfig, ListConfig
 
+from experiments.cli import command
 from l2l_tf.checks import one_of
 from l2l_tf.data import fetch_cifar10, fetch_mnist
 from l2l_tf.errors import InputError
@@ -10,7 +10,7 @@ from l2l_tf.errors import InputError
 FETCH = {"mnist": fetch_mnist, "cifar10": fetch_cifar10}
 
 
-@hydra.main(version_base="1.3", config_path="../conf", config_name="data")
+@command("data")
 def main(config: DictConfig) -> None:
     """Fetches each of `sets` into the folder `dir`."""
     if not isinstance(config.sets, ListConfig):

@@ -4,12 +4,14 @@ import hashlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import yaml
 from omegaconf import DictConfig, OmegaConf
+from tqdm import tqdm
 
 from experiments import store
 from experiments.cli import build, build_optimizee, plain
@@ -51,10 +53,12 @@ class Panel:
 
     def variants(self, optimizee: DictConfig) -> list[tuple[Mapping[str, Any], DictConfig]]:
         """The panel's architectures with their optimizee configurations."""
-        return [
-            (architecture, OmegaConf.merge(optimizee, self.optimizee, {"module": architecture} if architecture else {}))
-            for architecture in self.architectures
-        ]
+        variants = []
+        for architecture in self.architectures:
+            variant = OmegaConf.merge(optimizee, self.optimizee, {"module": architecture} if architecture else {})
+            assert isinstance(variant, DictConfig)
+            variants.append((architecture, variant))
+        return variants
 
 
 def select(config: DictConfig) -> list[Panel]:
@@ -94,11 +98,11 @@ def tune_panel(config: DictConfig, panel: Panel) -> pd.DataFrame:
                 window=panel.window,
                 seed=config.seed,
                 batch=panel.batch,
-                report=lambda line, label=label: print(f"{label}: {line}", flush=True),
+                report=partial(_report, label),
                 **plain(config.tuning),
             )
             best = rates[rates.chosen].iloc[0]
-            print(f"{label}: rate {best.learning_rate:.3g}, validation loss {best.loss:.4g}", flush=True)
+            _report(label, f"rate {best.learning_rate:.3g}, validation loss {best.loss:.4g}")
             frames.append(rates.assign(optimizee=_label(config, architecture), optimizer=name, **architecture))
     frame = pd.concat(frames, ignore_index=True)
     store.check(path, frame, store.TUNING)
@@ -138,8 +142,12 @@ def evaluate_panel(config: DictConfig, panel: Panel) -> Path:
             frames.append(curves.assign(optimizer=name, optimizee=label, **architecture))
     frame = pd.concat(frames, ignore_index=True).assign(experiment=config.name, panel=panel.name)
     store.write_curves(path, frame, store.provenance(settings, time.monotonic() - began))
-    print(f"{path}: {panel.problems} problems, {panel.steps} steps", flush=True)
+    _report(str(path), f"{panel.problems} problems, {panel.steps} steps")
     return path
+
+
+def _report(what: str, line: str) -> None:
+    tqdm.write(f"{what}: {line}")
 
 
 def _label(config: DictConfig, architecture: Mapping[str, Any]) -> str:

@@ -1,0 +1,57 @@
+# `make help` lists what there is. Every target sets up the virtual environment itself when that is needed.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+EXPERIMENT ?= quadratic mnist
+OUTPUT ?= runs/reproduce
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup data test lint figures reproduce-figures reproduce tables bench tensorboard lock clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
+
+$(INSTALLED): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "l2l_tf needs Python 3.11 or newer; say which: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+setup: $(INSTALLED)  ## virtual environment in .venv with the versions of requirements.lock (2 minutes)
+
+data: $(INSTALLED)  ## fetches MNIST and CIFAR-10 into data/ and verifies them
+	$(RUN) -m experiments.data
+
+test: $(INSTALLED)  ## the tests
+	$(RUN) -m pytest
+
+lint: $(INSTALLED)  ## ruff and mypy
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+
+reproduce-figures: $(INSTALLED)  ## draws the paper's figures and writes the tables from the stored results (20 s)
+	@$(RUN) -m experiments.tables
+	@$(RUN) -m experiments.figures
+
+tables: $(INSTALLED)  ## only the tables: the claims with their verdicts, every final loss
+	@$(RUN) -m experiments.tables
+
+reproduce: $(INSTALLED)  ## retrains and re-evaluates from scratch into $(OUTPUT); EXPERIMENT=name for one; resumes
+	@for name in $(EXPERIMENT); do $(RUN) -m experiments.reproduce experiment=$$name results=$(OUTPUT) || exit 1; done
+
+bench: $(INSTALLED)  ## measures the meta-training engine, side by side, into results/bench/
+	$(RUN) -m experiments.bench
+
+tensorboard: $(INSTALLED)  ## shows the training logs in runs/ and results/
+	$(VENV)/bin/tensorboard --logdir_spec runs:runs,results:results
+
+lock:  ## renews requirements.lock from pyproject.toml (needs uv)
+	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate --output-file requirements.lock
+
+clean:  ## removes the virtual environment, caches and runs; keeps data/ and results/
+	rm -rf $(VENV) runs multirun outputs .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
