@@ -27,6 +27,7 @@ class Panel:
     """One panel of a figure.
 
     Attributes:
+        key: its key in the configuration, `figure_4_left`.
         optimizee: what differs from the experiment's optimizee.
         architectures: for figure 6, the variations of the optimizee's module; each is tuned and run on its own.
         steps: length of the runs.
@@ -37,7 +38,7 @@ class Panel:
         learned: names of learned optimizers, and the trained experiments they come from.
     """
 
-    name: str
+    key: str
     optimizee: Mapping[str, Any] = field(default_factory=dict)
     architectures: tuple[Mapping[str, Any], ...] = ({},)
     steps: int = 100
@@ -49,7 +50,12 @@ class Panel:
 
     def __post_init__(self) -> None:
         for name in ("steps", "problems", "window", "batch"):
-            at_least(f"panels.{self.name}.{name}", getattr(self, name), 1)
+            at_least(f"panels.{self.key}.{name}", getattr(self, name), 1)
+
+    @property
+    def name(self) -> str:
+        """What the panel is called in results: `figure_4_left`, a key that Hydra can override, is panel "4-left"."""
+        return self.key.removeprefix("figure_").replace("_", "-")
 
     def variants(self, optimizee: DictConfig) -> list[tuple[Mapping[str, Any], DictConfig]]:
         """The panel's architectures with their optimizee configurations."""
@@ -71,12 +77,12 @@ def select(config: DictConfig) -> list[Panel]:
     if not available:
         raise InputError("panels: there are none; choose an experiment that has some, such as experiment=quadratic")
     chosen = list(available) if config.panel is None else [one_of("panel", str(config.panel), available)]
-    allowed = {item.name for item in fields(Panel)} - {"name"}
-    for name in chosen:
-        for key in available[name]:
-            one_of(f"panels.{name}: key", key, allowed)
+    allowed = {item.name for item in fields(Panel)} - {"key"}
+    for key in chosen:
+        for attribute in available[key]:
+            one_of(f"panels.{key}: key", attribute, allowed)
     default = {"learned": {"LSTM": config.name}}
-    return [Panel(name, **(default | available[name])) for name in chosen]
+    return [Panel(key, **(default | available[key])) for key in chosen]
 
 
 def tune_panel(config: DictConfig, panel: Panel) -> pd.DataFrame:

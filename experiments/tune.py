@@ -1,4 +1,4 @@
-"""Tunes the baselines' learning rates: `python -m experiments.tune experiment=quadratic panel=4-left`."""
+"""Tunes the baselines' learning rates: `python -m experiments.tune experiment=quadratic panel=figure_4_left`."""
 
 from omegaconf import DictConfig
 

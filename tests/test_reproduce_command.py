@@ -1,0 +1,103 @@
+"""The whole way through the real commands, in miniature: train, tune, evaluate, tables, figures."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from experiments import store
+
+ROOT = Path(__file__).parent.parent
+TINY = (
+    "experiment=quadratic optimizer.layers=[4] optimizee.dimension=2 schedule.epochs=2 schedule.problems=4 "
+    "schedule.validation.every=1 schedule.validation.problems=4 panels.figure_4_left.problems=6 panels.figure_4_left.batch=4 "
+    "tuning.problems=4 tuning.per_decade=1"
+).split()
+
+
+def run(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", f"experiments.{module}", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ | {"COLUMNS": "200"})
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("results")
+    finished = run("reproduce", *TINY, f"results={folder}")
+    assert finished.returncode == 0, finished.stderr
+    return folder
+
+
+def test_every_result_is_there(results: Path) -> None:
+    expected = (
+        "trained/quadratic/optimizer.safetensors",
+        "tuning/4-left.csv",
+        "curves/4-left.parquet",
+        "curves/4-left.provenance.yaml",
+        "tables/claims.md",
+        "tables/final_loss.csv",
+        "figures/figure_4.png",
+        "figures/figure_4.pdf",
+    )
+    assert [name for name in expected if not (results / name).is_file()] == []
+
+
+def test_all_optimizers_run_on_the_same_problems(results: Path) -> None:
+    curves = store.read_curves(results / "curves" / "4-left.parquet")
+    assert set(curves.optimizer) == {"LSTM", "SGD", "RMSprop", "ADAM", "NAG"}
+    assert curves.groupby("optimizer").size().unique().tolist() == [6 * 101]
+    first_losses = curves[curves.step == 0].pivot(index="seed", columns="optimizer", values="loss")
+    assert (first_losses.nunique(axis=1) == 1).all()
+
+
+def test_no_rate_was_chosen_at_the_edge_of_its_grid(results: Path) -> None:
+    rates = store.read_parquet(results / "tuning" / "4-left.parquet", store.TUNING)
+    for _, grid in rates.groupby("optimizer"):
+        best = grid[grid.chosen].learning_rate.item()
+        assert grid.learning_rate.min() < best < grid.learning_rate.max()
+
+
+def test_provenance_says_where_curves_come_from(results: Path) -> None:
+    record = yaml.safe_load((results / "curves" / "4-left.provenance.yaml").read_text())
+    assert record["config"]["optimizee"]["dimension"] == 2
+    assert set(record["config"]["trained"]) == {"LSTM"}
+    assert record["packages"]["dm-sonnet"]
+
+
+def test_a_second_run_finds_everything_done(results: Path) -> None:
+    files = [path for path in results.rglob("*") if path.is_file() and "curves" in str(path) or "trained" in str(path)]
+    before = {path: path.stat().st_mtime_ns for path in files if path.suffix in (".parquet", ".safetensors")}
+    finished = run("reproduce", *TINY, f"results={results}")
+    assert finished.returncode == 0, finished.stderr
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["experiment=quadratic", "panel=9-left"], "panel=9-left: must be one of figure_4_left"),
+        (["optimizee=simple"], "panels: there are none"),
+        (["experiment=quadratic", "results=nowhere"], "no trained optimizer"),
+        (["experiment=quadratic", "panels.figure_4_left.problems=0"], "panels.figure_4_left.problems=0: must be"),
+        (["experiment=quadratic", "+panels.figure_4_left.colour=red"], "colour"),
+    ],
+)
+def test_bad_input_gets_one_line(arguments: list[str], line: str) -> None:
+    finished = run("evaluate", *arguments)
+    assert finished.returncode != 0
+    assert line in finished.stderr
+    assert len(finished.stderr.strip().splitlines()) == 1
+
+
+def test_a_multirun_leaves_one_table_of_its_runs(tmp_path: Path) -> None:
+    tiny = [argument for argument in TINY if not argument.startswith(("panels", "tuning"))]
+    finished = run("train", "-m", *tiny, "schedule.learning_rate=1e-3,1e-2", f"hydra.sweep.dir={tmp_path}")
+    assert finished.returncode == 0, finished.stderr
+    table = pd.read_parquet(tmp_path / "sweep.parquet")
+    assert sorted(table["schedule.learning_rate"]) == ["0.001", "0.01"]
+    assert table.best_validation_loss.is_monotonic_increasing
+    assert (tmp_path / "sweep.csv").is_file()
