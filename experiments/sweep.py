@@ -48,5 +48,5 @@ def compare(folder: Path) -> pd.DataFrame:
 
 def _overrides(run: Path) -> dict[str, str]:
     path = run / ".hydra" / "overrides.yaml"
-    overrides = OmegaConf.load(path) if path.exists() else []
-    return {key: value for key, _, value in (str(override).partition("=") for override in overrides)}
+    overrides = [str(override).partition("=") for override in OmegaConf.load(path)] if path.exists() else []
+    return {key: value for key, _, value in overrides}

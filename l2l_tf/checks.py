@@ -1,4 +1,4 @@
-"""Checks of values that come from a configuration; each raises `InputError` with the key, the value, what is allowed."""
+"""Checks of values from a configuration; each raises `InputError` with the key, the value and what is allowed."""
 
 import math
 from collections.abc import Iterable

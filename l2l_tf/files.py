@@ -1,13 +1,11 @@
 """Files that are written whole or not at all, and tensors in safetensors files that know whether they are intact."""
 
 import hashlib
-import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -39,15 +37,14 @@ def _digest(arrays: Mapping[str, np.ndarray]) -> str:
     return digest.hexdigest()
 
 
-def save_arrays(path: Path, arrays: Mapping[str, np.ndarray], extra: Mapping[str, Any]) -> None:
-    """Writes arrays and `extra` (anything JSON can hold) into one safetensors file, with a checksum."""
+def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Writes arrays into one safetensors file, with a checksum."""
     contiguous = {name: np.ascontiguousarray(array).reshape(array.shape) for name, array in arrays.items()}
-    metadata = {"sha256": _digest(contiguous), "extra": json.dumps(extra)}
     with written_whole(path) as temporary:
-        save_file(contiguous, temporary, metadata)
+        save_file(contiguous, temporary, {"sha256": _digest(contiguous)})
 
 
-def load_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def load_arrays(path: Path) -> dict[str, np.ndarray]:
     """What `save_arrays` wrote.
 
     Raises:
@@ -63,4 +60,4 @@ def load_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         raise InputError(f"{path}: damaged, not a readable safetensors file ({error})") from error
     if metadata.get("sha256") != _digest(arrays):
         raise InputError(f"{path}: damaged, its content does not match its checksum")
-    return arrays, json.loads(metadata["extra"])
+    return arrays

@@ -15,12 +15,12 @@ import yaml
 from l2l_tf import optimizers
 from l2l_tf.errors import InputError
 from l2l_tf.files import load_arrays, save_arrays, written_whole
-from l2l_tf.optimizers import ParameterGroups, everything
+from l2l_tf.optimizers import CoordinatewiseOptimizer, ParameterGroups, everything
 
 _PREFIX = "l2l_tf.optimizers."
 
 
-def build_optimizer(config: Mapping[str, Any]) -> Any:
+def build_optimizer(config: Mapping[str, Any]) -> CoordinatewiseOptimizer | ParameterGroups:
     """The optimizer that a configuration describes, untrained.
 
     Args:
@@ -41,13 +41,16 @@ def build_optimizer(config: Mapping[str, Any]) -> Any:
                 raise InputError(f"optimizer._target_={target}: must be {_PREFIX} and one of {optimizers.__all__}")
             try:
                 return getattr(optimizers, name)(**arguments)
-            except TypeError as error:
+            except (TypeError, ValueError, AttributeError) as error:
                 raise InputError(f"optimizer._target_={target}: {error}") from error
         if isinstance(value, list | tuple):
             return [build(item) for item in value]
         return value
 
-    return build(config)
+    optimizer = build(config)
+    if not isinstance(optimizer, CoordinatewiseOptimizer | ParameterGroups):
+        raise InputError("optimizer._target_: must name an optimizer")
+    return optimizer
 
 
 def variable_names(optimizer: ParameterGroups) -> list[str]:
@@ -86,7 +89,7 @@ def save_optimizer(folder: Path, config: Mapping[str, Any], weights: Mapping[str
     """Writes a trained optimizer's folder."""
     with written_whole(folder / "optimizer.yaml") as temporary:
         temporary.write_text(yaml.safe_dump(dict(config), sort_keys=False))
-    save_arrays(folder / "optimizer.safetensors", weights, {})
+    save_arrays(folder / "optimizer.safetensors", weights)
 
 
 def load_optimizer(folder: str | Path) -> ParameterGroups:
@@ -105,9 +108,12 @@ def load_optimizer(folder: str | Path) -> ParameterGroups:
         raise InputError(f"{path}: not readable as YAML ({' '.join(str(error).split())})") from error
     if not isinstance(config, Mapping):
         raise InputError(f"{path}: must hold a mapping with `_target_`")
-    optimizer = everything(build_optimizer(config))
-    arrays, _ = load_arrays(folder / "optimizer.safetensors")
-    assign_variables(optimizer, arrays, folder / "optimizer.safetensors")
+    try:
+        optimizer = everything(build_optimizer(config))
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    weights = folder / "optimizer.safetensors"
+    assign_variables(optimizer, load_arrays(weights), weights)
     return optimizer
 
 

@@ -6,12 +6,13 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from l2l_tf.checks import at_least
+from l2l_tf.checks import at_least, positive
+from l2l_tf.errors import InputError
 from l2l_tf.evaluation import Evaluator
 from l2l_tf.optimizees.base import Optimizee
 from l2l_tf.optimizers import CoordinatewiseOptimizer
 
-WIDEST = range(-10, 7)  # powers of ten; no baseline's best rate has any business outside
+LOWEST, HIGHEST = -10, 7  # powers of ten; no baseline's best rate has any business outside
 
 
 def tune(
@@ -37,8 +38,17 @@ def tune(
 
     Returns:
         One row a rate, in order: learning_rate, loss, chosen (the best rate's row), n (problems).
+
+    Raises:
+        InputError: a bad argument, or no best rate inside the widest grid.
     """
+    at_least("tuning.problems", problems, 1)
     at_least("tuning.per_decade", per_decade, 1)
+    at_least("tuning.window", window, 1)
+    if window > steps:
+        raise InputError(f"tuning.window={window}: must be at most steps={steps}")
+    if positive("tuning.low", low) > positive("tuning.high", high):
+        raise InputError(f"tuning.low={low}: must be at most tuning.high={high}")
     rate = tf.Variable(1.0, trainable=False)
     evaluator = Evaluator(optimizee, make_optimizer(rate), steps, batch)
     losses: dict[int, float] = {}
@@ -55,11 +65,12 @@ def tune(
     while True:
         best = min(losses, key=lambda k: losses[k])
         edge = min(losses) - 1 if best == min(losses) else max(losses) + 1 if best == max(losses) else None
-        if edge is None or not WIDEST.start <= edge / per_decade <= WIDEST.stop:
+        if edge is None:
             break
-        report(
-            f"best rate {10 ** (best / per_decade):.2g} is at the grid's edge: trying {10 ** (edge / per_decade):.2g}"
-        )
+        at_edge = f"best rate {10 ** (best / per_decade):.2g} (loss {losses[best]:.4g}) is at the grid's edge"
+        if not LOWEST <= edge / per_decade <= HIGHEST:
+            raise InputError(f"tuning: the {at_edge}, and the grid is as wide as it gets")
+        report(f"{at_edge}: trying {10 ** (edge / per_decade):.2g}")
         run(edge)
     rows = [(10.0 ** (k / per_decade), losses[k], k == best, problems) for k in sorted(losses)]
     return pd.DataFrame(rows, columns=["learning_rate", "loss", "chosen", "n"])

@@ -34,7 +34,8 @@ def test_the_example_optimizee_can_be_trained_on(tmp_path: Path) -> None:
     before = [variable.numpy() for variable in optimizer.trainable_variables]
     checkpoint = Trainer(rosenbrock, rosenbrock, optimizer, schedule, seed=0, folder=tmp_path).train()
     assert checkpoint.update == 4
-    assert any((variable.numpy() != old).any() for variable, old in zip(optimizer.trainable_variables, before, strict=True))
+    after = [variable.numpy() for variable in optimizer.trainable_variables]
+    assert any((new != old).any() for new, old in zip(after, before, strict=True))
 
 
 def test_the_example_optimizer_descends() -> None:

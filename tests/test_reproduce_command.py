@@ -12,11 +12,19 @@ import yaml
 from experiments import store
 
 ROOT = Path(__file__).parent.parent
-TINY = (
-    "experiment=quadratic optimizer.layers=[4] optimizee.dimension=2 schedule.epochs=2 schedule.problems=4 "
-    "schedule.validation.every=1 schedule.validation.problems=4 panels.figure_4_left.problems=6 panels.figure_4_left.batch=4 "
-    "tuning.problems=4 tuning.per_decade=1"
-).split()
+TINY = [
+    "experiment=quadratic",
+    "optimizer.layers=[4]",
+    "optimizee.dimension=2",
+    "schedule.epochs=2",
+    "schedule.problems=4",
+    "schedule.validation.every=1",
+    "schedule.validation.problems=4",
+    "panels.figure_4_left.problems=6",
+    "panels.figure_4_left.batch=4",
+    "tuning.problems=4",
+    "tuning.per_decade=1",
+]
 
 
 def run(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -50,8 +58,8 @@ def test_all_optimizers_run_on_the_same_problems(results: Path) -> None:
     curves = store.read_curves(results / "curves" / "4-left.parquet")
     assert set(curves.optimizer) == {"LSTM", "SGD", "RMSprop", "ADAM", "NAG"}
     assert curves.groupby("optimizer").size().unique().tolist() == [6 * 101]
-    first_losses = curves[curves.step == 0].pivot(index="seed", columns="optimizer", values="loss")
-    assert (first_losses.nunique(axis=1) == 1).all()
+    first = curves[curves.step == 0].groupby("seed").loss
+    assert (first.max() == first.min()).all()
 
 
 def test_no_rate_was_chosen_at_the_edge_of_its_grid(results: Path) -> None:
@@ -69,11 +77,11 @@ def test_provenance_says_where_curves_come_from(results: Path) -> None:
 
 
 def test_a_second_run_finds_everything_done(results: Path) -> None:
-    files = [path for path in results.rglob("*") if path.is_file() and "curves" in str(path) or "trained" in str(path)]
-    before = {path: path.stat().st_mtime_ns for path in files if path.suffix in (".parquet", ".safetensors")}
+    files = [path for path in results.rglob("*") if path.suffix in (".parquet", ".safetensors")]
+    before = {path: path.stat().st_mtime_ns for path in files}
     finished = run("reproduce", *TINY, f"results={results}")
     assert finished.returncode == 0, finished.stderr
-    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert {path: path.stat().st_mtime_ns for path in files} == before
 
 
 @pytest.mark.parametrize(

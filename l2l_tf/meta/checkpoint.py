@@ -1,5 +1,6 @@
 """Everything that a training needs to go on as if it had never stopped, in one small file."""
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,8 @@ _NUMBERS = ("fingerprint", "update", "started", "best_loss", "rounds_since_best"
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Writes a checkpoint, whole or not at all."""
     arrays = {f"{kind}/{name}": array for kind in _ARRAYS for name, array in getattr(checkpoint, kind).items()}
-    save_arrays(path, arrays, {name: getattr(checkpoint, name) for name in _NUMBERS})
+    numbers = json.dumps({name: getattr(checkpoint, name) for name in _NUMBERS})
+    save_arrays(path, arrays | {"numbers": np.frombuffer(numbers.encode(), np.uint8)})  # under the arrays' checksum
 
 
 def load_checkpoint(path: Path, fingerprint: str) -> Checkpoint:
@@ -53,9 +55,12 @@ def load_checkpoint(path: Path, fingerprint: str) -> Checkpoint:
     Raises:
         InputError: it is damaged, or belongs to another configuration.
     """
-    arrays, numbers = load_arrays(path)
+    arrays = load_arrays(path)
+    if "numbers" not in arrays:
+        raise InputError(f"{path}: not a checkpoint of this version")
+    numbers = json.loads(arrays.pop("numbers").tobytes())
     if set(numbers) != set(_NUMBERS):
-        raise InputError(f"{path}: damaged, it has {sorted(numbers)} and must have {sorted(_NUMBERS)}")
+        raise InputError(f"{path}: not a checkpoint of this version, which has {', '.join(_NUMBERS)}")
     if numbers["fingerprint"] != fingerprint:
         raise InputError(
             f"{path}: belongs to a training with another configuration; choose another hydra.run.dir or delete it"

@@ -17,6 +17,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from l2l_tf import seeds
+from l2l_tf.checks import at_least
 from l2l_tf.errors import InputError
 from l2l_tf.evaluation import Evaluator
 from l2l_tf.meta import autodiff
@@ -48,7 +49,7 @@ class Trainer:
         seed: decides problems, minibatches and sampled coordinates.
         folder: for the checkpoint and the TensorBoard log.
         fingerprint: names the configuration; a checkpoint with another fingerprint is refused.
-        on_round: is called with the checkpoint at the end of each round.
+        on_round: is called with the checkpoint at the end of each round, before it is written.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class Trainer:
         if not self.variables:
             raise InputError("optimizer: has nothing to train; choose a learned one, such as optimizer=lstm")
         self.schedule = schedule
-        self.seed = seed
+        self.seed = at_least("seed", seed, 0)
         self.folder = folder
         self.fingerprint = fingerprint
         self.on_round = on_round
@@ -119,11 +120,18 @@ class Trainer:
         """Trains until the schedule's end, or until validation stops improving, from the last checkpoint if any.
 
         Raises:
-            InputError: the meta-loss or the meta-gradient is no longer finite (the last round's checkpoint stays), or
-                the checkpoint cannot be used.
+            InputError: the meta-loss, the meta-gradient or the validation loss is no longer finite (the last round's
+                checkpoint stays), or the checkpoint cannot be used.
         """
         path = self.folder / "checkpoint.safetensors"
         checkpoint = self._resume(path)
+        if not self._finished(checkpoint):
+            self._rounds(checkpoint, path)
+        assign_variables(self.optimizer, checkpoint.best_weights, path)
+        return checkpoint
+
+    def _rounds(self, checkpoint: Checkpoint, path: Path) -> None:
+        """Rounds until training is finished; the checkpoint goes to `path` after each."""
         schedule = self.schedule
         updates_per_round = schedule.validation.every * schedule.updates_per_epoch
         writer = tf.summary.create_file_writer(str(self.folder / "tensorboard"))
@@ -136,11 +144,9 @@ class Trainer:
                 until = min(checkpoint.update + updates_per_round, schedule.updates)
                 meta_loss = self._round(checkpoint, until, bar)
                 self._validate(checkpoint, meta_loss, time.monotonic() - began)
+                self.on_round(checkpoint)  # first: a training killed in between does this round again, to the same end
                 save_checkpoint(path, checkpoint)
-                self.on_round(checkpoint)
                 bar.set_postfix_str(f"validation {checkpoint.history[-1]['validation_loss']:.4g}")
-        assign_variables(self.optimizer, checkpoint.best_weights, path)
-        return checkpoint
 
     def _resume(self, path: Path) -> Checkpoint:
         checkpoint = Checkpoint(self.fingerprint)
@@ -182,9 +188,9 @@ class Trainer:
         """Meta-updates up to number `until`; returns the mean meta-loss a step."""
         unroll = self.schedule.unroll
         running = self._begin_staggered(checkpoint)
-        meta_losses = []
+        means = []
         for update in range(checkpoint.update, until):
-            gradients = []
+            gradients, meta_losses = [], []
             for index, one in enumerate(running):
                 if one.step >= one.length:
                     one = running[index] = self._begin(checkpoint)
@@ -200,23 +206,32 @@ class Trainer:
                 gradients.append(gradient)
                 meta_losses.append(meta_loss)
             self.rate.assign(self.schedule.rate(update))
-            norm = self._apply(gradients)
-            if not np.isfinite(norm.numpy()):
-                raise InputError(
-                    f"meta-update {update}: the meta-gradient is not finite (its norm is {norm.numpy()}); lower "
-                    f"schedule.learning_rate={self.schedule.learning_rate} or set schedule.clip_norm; "
-                    f"the checkpoint of meta-update {checkpoint.update} is kept"
+            norm, mean = float(self._apply(gradients)), float(np.mean(meta_losses))
+            if not np.isfinite([norm, mean]).all():
+                raise self._diverged(
+                    f"meta-update {update}: the meta-loss is {mean:.4g}, its gradient's norm {norm:.4g}", checkpoint
                 )
+            means.append(mean)
             tf.summary.scalar("meta-gradient norm", norm, step=update)
             bar.update()
         checkpoint.update = until
-        return float(np.mean([loss.numpy() for loss in meta_losses])) / unroll
+        return float(np.mean(means)) / unroll
+
+    def _diverged(self, what: str, checkpoint: Checkpoint) -> InputError:
+        rows = checkpoint.history
+        kept = f"the checkpoint of meta-update {rows[-1]['update']} is kept" if rows else "there is no checkpoint yet"
+        return InputError(
+            f"{what}, not finite: lower schedule.learning_rate={self.schedule.learning_rate} or set "
+            f"schedule.clip_norm; {kept}"
+        )
 
     def _validate(self, checkpoint: Checkpoint, meta_loss: float, seconds: float) -> None:
         """Evaluates φ on the validation problems and keeps it if it is the best so far."""
         validation = self.schedule.validation
         curves, _ = self.validation.losses(self.seed, "validation", range(validation.problems))
         loss = float(curves[:, -validation.window :].mean())
+        if not np.isfinite(loss):
+            raise self._diverged(f"after meta-update {checkpoint.update}: the validation loss is {loss}", checkpoint)
         names = variable_names(self.optimizer)
         checkpoint.weights = read_variables(self.optimizer)
         checkpoint.adam_m = {name: m.numpy() for name, m in zip(names, self.adam.m, strict=True)}

@@ -9,10 +9,12 @@ from l2l_tf.optimizees.base import Optimizee, Parameters
 
 
 class Quadratic(Optimizee):
-    """f(θ) = ‖Wθ − y‖², with W [d, d] and y [d] drawn anew for every problem.
+    """f(θ) = the mean of ‖Wθ − y‖² over a batch of functions, W [d, d] and y [d] of each drawn anew for every problem.
 
     Args:
         dimension: d, 10 in the paper.
+        functions: in the batch, each with its own coordinates of θ; 128 in the released code. Being a mean, f gives
+            each function a gradient that is `functions` times smaller than its own.
         initial_deviation: standard deviation of θ_0's IID Gaussian entries.
         distribution: of the entries of W and y: "gaussian" as in the paper, or "uniform" on [0, 1) as in the
             released code.
@@ -21,26 +23,28 @@ class Quadratic(Optimizee):
     def __init__(
         self,
         dimension: int = 10,
+        functions: int = 1,
         initial_deviation: float = 1.0,
         distribution: Literal["gaussian", "uniform"] = "gaussian",
     ):
         self.dimension = at_least("optimizee.dimension", dimension, 1)
+        self.functions = at_least("optimizee.functions", functions, 1)
         self.initial_deviation = at_least("optimizee.initial_deviation", initial_deviation, 0.0)
         one_of("optimizee.distribution", distribution, ("gaussian", "uniform"))
         self.draw = tf.random.stateless_normal if distribution == "gaussian" else tf.random.stateless_uniform
 
     def init(self, seed: tf.Tensor) -> Parameters:
-        """θ_0 as {"x": [d]}."""
-        return {"x": self.initial_deviation * tf.random.stateless_normal([self.dimension], seed)}
+        """θ_0 as {"x": [functions, d]}."""
+        return {"x": self.initial_deviation * tf.random.stateless_normal([self.functions, self.dimension], seed)}
 
     def problem(self, seed: tf.Tensor) -> Any:
-        """W [d, d] and y [d]."""
+        """W [functions, d, d] and y [functions, d]."""
         d = self.dimension
-        entries = self.draw([d, d + 1], seed)
-        return {"W": entries[:, :d], "y": entries[:, d]}
+        entries = self.draw([self.functions, d, d + 1], seed)
+        return {"W": entries[:, :, :d], "y": entries[:, :, d]}
 
     def loss(self, params: Parameters, problem: Any, seed: tf.Tensor) -> tf.Tensor:
-        """‖Wθ − y‖²; there is no minibatch, so the seed is not used."""
+        """The mean of ‖Wθ − y‖²; there is no minibatch, so the seed is not used."""
         del seed
         residual = tf.linalg.matvec(problem["W"], params["x"]) - problem["y"]
-        return tf.reduce_sum(residual**2)
+        return tf.reduce_mean(tf.reduce_sum(residual**2, axis=-1))

@@ -1,0 +1,182 @@
+"""The Keras optimizer against the library's own updates, and its life within a saved model."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from l2l_tf.errors import InputError
+from l2l_tf.keras import LearnedOptimizer
+from l2l_tf.optimizers import ParameterGroups, everything
+from l2l_tf.trained import build_optimizer, load_optimizer, read_variables, save_optimizer
+
+LSTM = {
+    "_target_": "l2l_tf.optimizers.CoordinatewiseLSTM",
+    "layers": [8, 8],
+    "preprocessing": {"_target_": "l2l_tf.optimizers.LogAndSign", "p": 10.0},
+    "output_scale": 0.01,
+    "block_size": 100,  # below the number of coordinates, so that blocks are covered
+}
+TWO_GROUPS = {
+    "_target_": "l2l_tf.optimizers.ParameterGroups",
+    "groups": [
+        {"optimizer": LSTM | {"seed": 1}, "parameters": ["conv/kernel"]},
+        {"optimizer": LSTM | {"seed": 2, "layers": [5]}, "parameters": ["*/bias", "dense/*"]},
+    ],
+}
+LINEAR = {"_target_": "l2l_tf.optimizers.CoordinatewiseLSTM", "layers": []}
+STEPS = 50
+
+
+def store(folder: Path, config: Mapping[str, Any], **weights: float) -> Path:
+    """A trained optimizer's folder; its weights are the initial ones, except those given."""
+    arrays = read_variables(everything(build_optimizer(config)))
+    arrays |= {f"0/{name}": np.full_like(arrays[f"0/{name}"], value) for name, value in weights.items()}
+    save_optimizer(folder, config, arrays)
+    return folder
+
+
+def mlp() -> keras.Model:
+    keras.utils.set_random_seed(0)
+    layers = [keras.layers.Dense(9, "sigmoid", name="hidden"), keras.layers.Dense(3, name="dense")]
+    return keras.Sequential([keras.layers.Input([6, 6, 1]), keras.layers.Flatten(), *layers])
+
+
+def conv_net() -> keras.Model:
+    keras.utils.set_random_seed(1)
+    images = keras.layers.Input([6, 6, 1])
+    features = keras.layers.Conv2D(4, 3, activation="tanh", name="conv")(images)
+    return keras.Model(images, keras.layers.Dense(3, name="dense")(keras.layers.Flatten()(features)))
+
+
+def data(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Images whose label can be seen."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(3, size=count)
+    images = rng.normal(size=[count, 6, 6, 1]) + labels[:, None, None, None]
+    return images.astype(np.float32), labels.astype(np.int32)
+
+
+def crossentropy() -> keras.losses.Loss:
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+def reference(model: keras.Model, optimizer: ParameterGroups, images: np.ndarray, labels: np.ndarray) -> list[Any]:
+    """θ after one pass in batches of 8, by `ParameterGroups` on all parameters together."""
+    names = ["/".join(variable.path.split("/")[-2:]) for variable in model.trainable_variables]
+    loss = crossentropy()
+
+    @tf.function
+    def gradients(x: tf.Tensor, y: tf.Tensor) -> list[tf.Tensor]:
+        with tf.GradientTape() as tape:
+            value = loss(y, model(x))
+        return tape.gradient(value, [variable.value for variable in model.trainable_variables])
+
+    update = tf.function(optimizer.update)
+    state = optimizer.init({n: v.value for n, v in zip(names, model.trainable_variables, strict=True)})
+    for start in range(0, len(labels), 8):
+        grads = gradients(tf.constant(images[start : start + 8]), tf.constant(labels[start : start + 8]))
+        updates, state = update(dict(zip(names, grads, strict=True)), state)
+        for name, variable in zip(names, model.trainable_variables, strict=True):
+            variable.assign_add(updates[name])
+    return model.get_weights()
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize(("make_model", "config"), [(mlp, LSTM), (conv_net, TWO_GROUPS)])
+def test_fit_makes_the_librarys_updates(
+    make_model: Callable[[], keras.Model], config: dict[str, Any], jit_compile: bool, tmp_path: Path
+) -> None:
+    folder = store(tmp_path / "optimizer", config)
+    images, labels = data(8 * STEPS)
+    expected = reference(make_model(), load_optimizer(folder), images, labels)
+    model = make_model()
+    before = model.get_weights()
+    model.compile(LearnedOptimizer(folder), crossentropy(), jit_compile=jit_compile)
+    model.fit(images, labels, batch_size=8, shuffle=False, verbose=0)
+    for old, found, wanted in zip(before, model.get_weights(), expected, strict=True):
+        np.testing.assert_allclose(found, wanted, atol=1e-5)
+        assert np.abs(found - old).max() > 1e-2
+
+
+def test_saved_model_goes_on_as_without_a_break_and_without_the_folder(tmp_path: Path) -> None:
+    folder = store(tmp_path / "optimizer", LSTM)
+    images, labels = data(80)
+
+    def fit(model: keras.Model) -> None:
+        model.fit(images, labels, batch_size=8, shuffle=False, verbose=0)
+
+    model = mlp()
+    model.compile(LearnedOptimizer(folder, learning_rate=0.5), crossentropy())
+    fit(model)
+    model.save(tmp_path / "model.keras")
+    fit(model)
+    for file in folder.iterdir():
+        file.unlink()
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert isinstance(loaded.optimizer, LearnedOptimizer)
+    assert int(loaded.optimizer.iterations) == 10
+    fit(loaded)
+    for found, wanted in zip(loaded.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_allclose(found, wanted, atol=1e-6)
+    for found, wanted in zip(loaded.optimizer.variables, model.optimizer.variables, strict=True):
+        np.testing.assert_allclose(found, wanted, atol=1e-6)
+
+
+def test_linear_optimizer_is_gradient_descent_and_the_loss_falls(tmp_path: Path) -> None:
+    folder = store(tmp_path / "optimizer", LINEAR, w_output=-0.1)
+    images, labels = data(400)
+    learned, descent = mlp(), mlp()
+    learned.compile(LearnedOptimizer(folder, learning_rate=0.5), crossentropy())
+    descent.compile(keras.optimizers.SGD(0.05), crossentropy())
+    options: dict[str, Any] = {"batch_size": 8, "epochs": 3, "shuffle": False, "verbose": 0}
+    losses = learned.fit(images, labels, **options).history["loss"]
+    assert losses[2] < losses[1] < losses[0]
+    np.testing.assert_allclose(losses, descent.fit(images, labels, **options).history["loss"], rtol=1e-4)
+
+
+def test_stored_optimizer_makes_the_loss_fall() -> None:
+    folder = Path(__file__).parent.parent / "results" / "trained" / "mnist"
+    if not (folder / "optimizer.yaml").is_file():
+        pytest.skip("results/ has no optimizer trained on MNIST")
+    images, labels = data(8 * 100)
+    model = mlp()
+    model.compile(LearnedOptimizer(folder), crossentropy())
+    before = model.evaluate(images, labels, verbose=0)
+    model.fit(images, labels, batch_size=8, shuffle=False, verbose=0)
+    assert model.evaluate(images, labels, verbose=0) < 0.7 * before
+
+
+def test_state_that_is_no_vector_and_options_of_keras(tmp_path: Path) -> None:
+    groups = [
+        {"optimizer": {"_target_": "l2l_tf.optimizers.Adam", "learning_rate": 0.1}, "parameters": ["x"]},
+        {"optimizer": {"_target_": "l2l_tf.optimizers.Momentum", "learning_rate": 0.1}, "parameters": ["y"]},
+    ]
+    folder = store(tmp_path, {"_target_": "l2l_tf.optimizers.ParameterGroups", "groups": groups})
+    x, y, z = (tf.Variable(tf.ones([2]), name=name) for name in "xyz")
+    optimizer = LearnedOptimizer(folder, parameters=["[xz]", "y"], learning_rate=1, clipvalue=0.5)
+    with pytest.warns(UserWarning, match="Gradients do not exist"):
+        optimizer.apply([tf.fill([2], 2.0), tf.fill([2], 2.0), None], [x, y, z])
+    np.testing.assert_allclose(x, 1 - 0.1, rtol=1e-5)
+    np.testing.assert_allclose(y, 1 - 0.1 * 0.5, rtol=1e-5)
+    np.testing.assert_allclose(z, 1)
+
+
+def test_configuration_is_enough_and_damage_is_found(tmp_path: Path) -> None:
+    optimizer = LearnedOptimizer(store(tmp_path, TWO_GROUPS), parameters=[["a/*"], "b/*"], learning_rate=2.0)
+    config = optimizer.get_config()
+    again = LearnedOptimizer.from_config(config)
+    assert again.get_config() == config
+    assert config["parameters"] == [["a/*"], ["b/*"]]
+    with pytest.raises(InputError, match=r"optimizer.yaml is missing or damaged"):
+        LearnedOptimizer.from_config(config | {"folder": {"optimizer.safetensors": "AAAA"}})
+    with pytest.raises(InputError, match="one entry for each of 2 groups"):
+        LearnedOptimizer(tmp_path, parameters=["*"])
+    with pytest.raises(InputError, match="pattern 'conv/kernel' matches none"):
+        LearnedOptimizer(tmp_path).build(mlp().trainable_variables)
+    with pytest.raises(InputError, match="no trained optimizer here"):
+        LearnedOptimizer(tmp_path / "nothing")
