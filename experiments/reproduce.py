@@ -12,6 +12,7 @@ from experiments.cli import command
 from experiments.figures.__main__ import main as draw_figures
 from experiments.panels import evaluate_panel, select
 from experiments.train import train
+from experiments.updates import store_updates
 
 
 @command("evaluate")
@@ -22,6 +23,8 @@ def main(config: DictConfig) -> None:
     train(config, results / "trained" / config.name)
     for panel in panels:
         evaluate_panel(config, panel)
+    if config.updates:
+        store_updates(config)
     tables.main(results)
     draw_figures(results)
 

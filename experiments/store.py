@@ -39,6 +39,13 @@ CURVES: Schema = {
     "loss": "floats",
 }
 ARCHITECTURES: Schema = CURVES | {"layers": "integers", "units": "integers"}  # figure 6
+UPDATES: Schema = {  # figure 10
+    "optimizer": "strings",
+    "coordinate": "integers",
+    "step": "integers",
+    "gradient": "floats",
+    "update": "floats",
+}
 TUNING: Schema = {
     "optimizee": "strings",
     "optimizer": "strings",
@@ -76,8 +83,18 @@ def write_curves(path: Path, frame: pd.DataFrame, provenance: Mapping[str, Any])
         InputError: a column is missing or of the wrong type, there are no rows, or the file cannot be written.
     """
     check(path, frame, curves_schema(path.stem))
-    write_whole(path.with_suffix(".provenance.yaml"), yaml.safe_dump(portable(provenance), sort_keys=False).encode())
+    write_provenance(path, provenance)
     write_whole(path, _parquet(_compact(path, frame)))
+
+
+def write_provenance(path: Path, provenance: Mapping[str, Any]) -> None:
+    """Store where a result comes from beside it, as ``<name>.provenance.yaml``.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    text = yaml.safe_dump(portable(provenance), sort_keys=False)
+    write_whole(path.with_suffix(".provenance.yaml"), text.encode())
 
 
 def read_curves(path: Path) -> pd.DataFrame:

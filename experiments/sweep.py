@@ -31,7 +31,7 @@ def compare(folder: Path) -> pd.DataFrame:
     rows = []
     for path in sorted(folder.glob("*/history.csv")):
         history = pd.read_csv(path)
-        best = history.loc[history.validation_loss.idxmin()]
+        best = history.iloc[int(history.validation_loss.argmin())]
         rows.append(
             {"run": path.parent.name}
             | _overrides(path.parent)

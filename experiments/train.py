@@ -6,6 +6,7 @@ The run's folder gets `optimizer.safetensors` and `optimizer.yaml` (the best φ 
 
 import hashlib
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ from omegaconf import DictConfig
 from experiments import store
 from experiments.cli import build, build_optimizee, command, plain
 from l2l_tf.files import written_whole
-from l2l_tf.meta.trainer import Trainer
 from l2l_tf.meta.checkpoint import Checkpoint
+from l2l_tf.meta.trainer import Trainer
 from l2l_tf.trained import save_optimizer
 
 
@@ -35,13 +36,13 @@ def fingerprint(config: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def save_progress(folder: Path, config: dict[str, Any], checkpoint: Checkpoint) -> None:
-    """Writes the best optimizer so far, the history of the rounds, and where they came from."""
-    save_optimizer(folder, config["optimizer"], checkpoint.best_weights)
+def save_progress(folder: Path, origin: dict[str, Any], checkpoint: Checkpoint) -> None:
+    """Writes the best optimizer so far, the history of the rounds, and where they come from."""
+    save_optimizer(folder, origin["config"]["optimizer"], checkpoint.best_weights)
     history = pd.DataFrame(checkpoint.history)
     store.write_table(folder / "history", history)
     with written_whole(folder / "provenance.yaml") as temporary:
-        record = store.provenance(config, float(history.seconds.sum()))
+        record = origin | {"wall_time": float(history.seconds.sum())}
         temporary.write_text(yaml.safe_dump(record, sort_keys=False))
 
 
@@ -56,7 +57,7 @@ def train(config: DictConfig, folder: Path) -> Checkpoint:
         seed=config.seed,
         folder=folder,
         fingerprint=fingerprint(resolved),
-        on_round=lambda checkpoint: save_progress(folder, resolved, checkpoint),
+        on_round=partial(save_progress, folder, store.provenance(resolved, 0.0)),  # the revision that runs
     )
     return trainer.train()
 

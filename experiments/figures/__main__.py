@@ -4,10 +4,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from experiments.figures import beyond_1000, figure_4, figure_5, figure_6, figure_7
+from experiments.figures import beyond_1000, figure_4, figure_5, figure_6, figure_7, figure_10
 from l2l_tf.errors import InputError
 
-FIGURES = (figure_4, figure_5, figure_6, figure_7, beyond_1000)
+FIGURES = (figure_4, figure_5, figure_6, figure_7, figure_10, beyond_1000)
 
 
 def main(results: Path = Path("results")) -> list[Path]:
