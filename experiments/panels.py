@@ -16,10 +16,13 @@ from tqdm import tqdm
 from experiments import store
 from experiments.cli import build, build_optimizee, plain
 from l2l_tf.checks import at_least, one_of
+from l2l_tf.data.cifar10 import CLASSES
 from l2l_tf.errors import InputError
 from l2l_tf.evaluation import evaluate
 from l2l_tf.trained import load_optimizer
 from l2l_tf.tuning import tune
+
+UNSEEN = "LSTM-sub"  # a learned optimizer that may not have seen the panel's labels
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,9 @@ class Panel:
         window: the baselines are tuned by their mean loss over the last `window` steps.
         keep_last: store only so many of each run's last steps; None for all.
         batch: problems run at once.
-        learned: names of learned optimizers, and the trained experiments they come from.
+        learned: names of learned optimizers, and the trained experiments they come from. One called `LSTM-sub` must
+            have been trained on labels that the panel's images do not have.
+        baselines: whether the baselines run too; learned optimizers may be compared with another panel's.
     """
 
     key: str
@@ -47,6 +52,7 @@ class Panel:
     keep_last: int | None = None
     batch: int = 20
     learned: Mapping[str, str] = field(default_factory=dict)
+    baselines: bool = True
 
     def __post_init__(self) -> None:
         for name in ("steps", "problems", "window", "batch"):
@@ -82,11 +88,49 @@ def select(config: DictConfig) -> list[Panel]:
         for attribute in available[key]:
             one_of(f"panels.{key}: key", attribute, allowed)
     default = {"learned": {"LSTM": config.name}}
-    return [Panel(key, **(default | available[key])) for key in chosen]
+    panels = [Panel(key, **(default | available[key])) for key in chosen]
+    for panel in panels:
+        check_unseen_labels(config, panel)
+    return panels
+
+
+def check_unseen_labels(config: DictConfig, panel: Panel) -> None:
+    """Refuses a panel whose `LSTM-sub` has seen images of the panel's labels in training.
+
+    What it has seen is read from the record of its training; before there is one, it is what this configuration will
+    train it on.
+
+    Raises:
+        InputError: a label in common, or an unknown one.
+    """
+    source = panel.learned.get(UNSEEN)
+    if source is None:
+        return
+    record = _trained(config, source) / "provenance.yaml"
+    if source != config.name and not record.exists():
+        return  # evaluation will say that it is missing
+    trained = yaml.safe_load(record.read_text())["config"] if record.exists() else config
+    _, variant = panel.variants(config.optimizee)[0]
+    key = f"panels.{panel.key}.optimizee.data.labels"
+    common = _labels(key, variant) & _labels(f"{source}: optimizee.data.labels", trained["optimizee"])
+    if common:
+        names = ", ".join(CLASSES[label] for label in sorted(common))
+        raise InputError(f"{key}: {UNSEEN} ({source}) is trained on {names} as well: must have no label in common")
+
+
+def _labels(key: str, optimizee: Mapping[str, Any]) -> set[int]:
+    """The numbers of the labels, names or numbers themselves, that an optimizee's images have; all if it lists none."""
+    numbers = {str(label): number for number, name in enumerate(CLASSES) for label in (name, number)}
+    listed = optimizee.get("data", {}).get("labels")
+    if listed is None:
+        return set(numbers.values())
+    return {numbers[one_of(key, str(label), numbers)] for label in listed}
 
 
 def tune_panel(config: DictConfig, panel: Panel) -> pd.DataFrame:
     """Tunes every baseline on the panel's validation problems, or reads what is stored from the same settings."""
+    if not panel.baselines:
+        return pd.DataFrame(columns=list(store.TUNING)).astype({"chosen": bool})
     path = Path(config.results) / "tuning" / f"{panel.name}.parquet"
     settings = _settings(config, panel, ("baselines", "tuning"))
     if _up_to_date(path, settings):
@@ -113,7 +157,7 @@ def tune_panel(config: DictConfig, panel: Panel) -> pd.DataFrame:
     frame = pd.concat(frames, ignore_index=True)
     store.check(path, frame, store.TUNING)
     store.write_table(path.with_suffix(""), frame, parquet=True)
-    _write_provenance(path, settings, time.monotonic() - began)
+    store.write_provenance(path, store.provenance(settings, time.monotonic() - began))
     return frame
 
 
@@ -131,7 +175,7 @@ def evaluate_panel(config: DictConfig, panel: Panel) -> Path:
         optimizee = build_optimizee(variant, "test")
         label = _label(config, architecture)
         chosen = rates[rates.chosen & (rates.optimizee == label)].set_index("optimizer").learning_rate
-        optimizers = {name: build(node)(float(chosen[name])) for name, node in config.baselines.items()}
+        optimizers = {str(name): build(config.baselines[name])(float(rate)) for name, rate in chosen.items()}
         optimizers |= {name: load_optimizer(_trained(config, source)) for name, source in panel.learned.items()}
         for name, optimizer in optimizers.items():
             curves = evaluate(
@@ -187,8 +231,3 @@ def _up_to_date(path: Path, settings: dict[str, Any]) -> bool:
     if not path.exists() or not _provenance_path(path).exists():
         return False
     return yaml.safe_load(_provenance_path(path).read_text()).get("config") == store.portable(settings)
-
-
-def _write_provenance(path: Path, settings: dict[str, Any], seconds: float) -> None:
-    content = yaml.safe_dump(store.provenance(settings, seconds), sort_keys=False)
-    store.write_whole(_provenance_path(path), content.encode())

@@ -33,6 +33,7 @@ class Evaluator:
         self.optimizer = everything(optimizer)
         self.steps = at_least("steps", steps, 1)
         self.batch = at_least("batch", batch, 1)
+        self.optimizer.assign(list(optimizee.init(tf.zeros([2], tf.int32))))  # wrong patterns show here, not in a trace
         self._run = tf.function(self._rollout, reduce_retracing=False)
 
     def _rollout(self, keys: tf.Tensor) -> tuple[tf.Tensor, Parameters]:

@@ -10,12 +10,16 @@ from collections.abc import Iterable
 import numpy as np
 import tensorflow as tf
 
+from l2l_tf.checks import at_least
+
 INIT, PROBLEM, MINIBATCH = range(3)  # columns of `problem_keys`
 
 
 def generator(seed: int, stream: str, index: int = 0) -> np.random.Generator:
     """NumPy generator of the independent stream that (seed, stream, index) names."""
-    return np.random.default_rng(np.random.SeedSequence([seed, zlib.crc32(stream.encode()), index]))
+    return np.random.default_rng(
+        np.random.SeedSequence([at_least("seed", seed, 0), zlib.crc32(stream.encode()), index])
+    )
 
 
 def problem_keys(seed: int, stream: str, indices: Iterable[int]) -> tf.Tensor:

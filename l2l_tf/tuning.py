@@ -63,7 +63,7 @@ def tune(
     for k in range(first, last + 1):
         run(k)
     while True:
-        best = min(losses, key=lambda k: losses[k])
+        best = min(sorted(losses), key=lambda k: losses[k])  # among equals the lowest
         edge = min(losses) - 1 if best == min(losses) else max(losses) + 1 if best == max(losses) else None
         if edge is None:
             break

@@ -18,10 +18,10 @@ BASELINES = (SGD, Momentum, NAG, RMSprop, Adam, AdaGrad)
 def gradients() -> np.ndarray:
     """Gradients [steps, coordinates] from tiny to large, some coordinates changing sign, one with rare gradients."""
     generator = np.random.default_rng(0)
-    steps = generator.normal(size=(STEPS, 6)).astype(np.float32) * np.float32([1e-3, 0.1, 1.0, 10.0, 1.0, 1.0])
+    steps = generator.normal(size=(STEPS, 6)) * [1e-3, 0.1, 1.0, 10.0, 1.0, 1.0]
     steps[:, 4] = np.abs(steps[:, 4]) + 0.1
     steps[::7, 5] *= 100.0
-    return steps
+    return steps.astype(np.float32)
 
 
 def run(optimizer: CoordinatewiseOptimizer, sequence: np.ndarray) -> np.ndarray:
@@ -94,7 +94,7 @@ def test_the_defaults_are_torch7s() -> None:
 
 def test_torch7s_dampening_takes_the_whole_first_gradient_and_a_tenth_of_the_later_ones() -> None:
     # v_1 = 1;  v_2 = 0.9 + 0.1 * 2 = 1.1;  v_3 = 0.99 - 0.1 * 3 = 0.69;  θ = -0.5 (v_1 + ... + v_t)
-    path = run(Momentum(0.5), np.float32([[1.0], [2.0], [-3.0]]))
+    path = run(Momentum(0.5), np.array([[1.0], [2.0], [-3.0]], np.float32))
     np.testing.assert_allclose(path[:, 0], [-0.5, -1.05, -1.395], rtol=1e-6)
 
 
@@ -110,10 +110,10 @@ def test_dampened_momentum_agrees_with_its_recursion_over_a_hundred_steps() -> N
 
 def test_torch7s_epsilons_are_added_to_the_root() -> None:
     # m = 0.01 * 2² = 0.04, √m = 0.2;  then m = 0.99 * 0.04 + 0.01 * 4² = 0.1996
-    path = run(RMSprop(1.0, epsilon=0.3), np.float32([[2.0], [4.0]]))[:, 0]
+    path = run(RMSprop(1.0, epsilon=0.3), np.array([[2.0], [4.0]], np.float32))[:, 0]
     np.testing.assert_allclose(path, [-2 / 0.5, -2 / 0.5 - 4 / (0.1996**0.5 + 0.3)], rtol=1e-6)
     # s = 9, then 25
-    path = run(AdaGrad(1.0, epsilon=1.0), np.float32([[3.0], [4.0]]))[:, 0]
+    path = run(AdaGrad(1.0, epsilon=1.0), np.array([[3.0], [4.0]], np.float32))[:, 0]
     np.testing.assert_allclose(path, [-3 / 4, -3 / 4 - 4 / 6], rtol=1e-6)
 
 
@@ -130,7 +130,7 @@ def test_rmsprop_and_adagrad_agree_with_torch7s_recursion_over_a_hundred_steps()
 
 def test_adams_first_step_is_the_learning_rate_whatever_the_gradients_size() -> None:
     for size in (1e-4, 1.0, 1e4):
-        np.testing.assert_allclose(run(Adam(0.1), np.float32([[size, -size]])), [[-0.1, 0.1]], rtol=5e-3)
+        np.testing.assert_allclose(run(Adam(0.1), np.array([[size, -size]], np.float32)), [[-0.1, 0.1]], rtol=5e-3)
 
 
 @pytest.mark.parametrize("kind", BASELINES)

@@ -1,5 +1,7 @@
 """Appendix A's preprocessing: against its two-branch definition, at its boundary, and at the ends of float32."""
 
+import math
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -26,9 +28,9 @@ def preprocess(value: float, p: float = 10.0, smoothing: float = 0.0) -> tuple[f
 
 def paper(value: float, p: float) -> tuple[float, float]:
     """Appendix A, word for word."""
-    if abs(value) >= np.exp(-p):
-        return np.log(abs(value)) / p, np.sign(value)
-    return -1.0, np.exp(p) * value
+    if abs(value) >= math.exp(-p):
+        return math.log(abs(value)) / p, math.copysign(1.0, value)
+    return -1.0, math.exp(p) * value
 
 
 @given(every_float32, usual_p)
@@ -40,15 +42,15 @@ def test_it_is_the_papers_two_branch_definition(value: float, p: float) -> None:
 @pytest.mark.parametrize("p", [1.0, 5.0, 10.0])
 @pytest.mark.parametrize("sign", [1.0, -1.0])
 def test_the_branches_meet_at_the_boundary(p: float, sign: float) -> None:
-    boundary = np.float32(np.exp(-p))
+    boundary = float(np.float32(math.exp(-p)))
     at_boundary = preprocess(sign * boundary, p)
-    below = preprocess(sign * np.nextafter(boundary, np.float32(0)), p)
-    above = preprocess(sign * np.nextafter(boundary, np.float32(1)), p)
+    below = preprocess(sign * float(np.nextafter(np.float32(boundary), np.float32(0))), p)
+    above = preprocess(sign * float(np.nextafter(np.float32(boundary), np.float32(1))), p)
     for features in (below, at_boundary, above):
         np.testing.assert_allclose(features, (-1.0, sign), rtol=1e-5)
     assert below[0] <= at_boundary[0] <= above[0]
     np.testing.assert_allclose(preprocess(0.5 * sign * boundary, p), (-1.0, 0.5 * sign), rtol=1e-5)
-    np.testing.assert_allclose(preprocess(2 * sign * boundary, p), (-1.0 + np.log(2) / p, sign), rtol=1e-5)
+    np.testing.assert_allclose(preprocess(2 * sign * boundary, p), (-1.0 + math.log(2) / p, sign), rtol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -55,38 +55,32 @@ class Replayer:
         total: list[tf.Tensor] = []
         names_of_groups = self.optimizer.assign(list(gradients))
         for index, (group, names, blocks) in enumerate(zip(self.optimizer.groups, names_of_groups, state, strict=True)):
-            variables = group.optimizer.trainable_variables
-            if not variables:
+            if not group.optimizer.trainable_variables:
                 continue
             vectors = tf.concat([tf.reshape(gradients[n], [gradients[n].shape[0], -1]) for n in names], axis=1)
+            h = tf.nest.map_structure(lambda *tensors: tf.concat(tensors, axis=-1), *blocks)
             sizes = [gradients[name].shape[1:].num_elements() for name in names]
             whole = [size < problems * self.settings.whole_below for size in sizes]
             strata = coordinate_strata(sizes, whole, self.settings.fraction)
-            parts, first = [], 0
-            for number, (block, h) in enumerate(zip(split(vectors, group.optimizer.block_size), blocks, strict=True)):
-                last = first + block.shape[1]
-                inside = cut(strata, first, last)
-                if len(inside) < block.shape[1]:
-                    chosen = sample(inside - first, block.shape[1], seed + tf.constant([index, number]))
-                    block, h = tf.nest.map_structure(lambda tensor, i=chosen: tf.gather(tensor, i, axis=-1), (block, h))
-                scale = np.diff(np.append(inside, last)) / problems
-                parts += self._replay(index, h, block, weights, scale)
-                first = last
-            total += [tf.add_n(list(gradient)) for gradient in zip(*parts, strict=True)]
+            lengths = np.diff(np.append(strata, sum(sizes)))
+            if len(strata) < sum(sizes):
+                chosen = sample(strata, lengths, seed + tf.constant([0, index]))
+                vectors, h = tf.nest.map_structure(lambda x, i=chosen: tf.gather(x, i, axis=-1), (vectors, h))
+            total += self._replay(index, h, vectors, weights, lengths / problems)
         return tuple(total)
 
     def _replay(
         self, index: int, state: State, gradients: tf.Tensor, weights: tf.Tensor, scale: np.ndarray
-    ) -> list[tuple[tf.Tensor, ...]]:
+    ) -> list[tf.Tensor]:
         """dL/dφ from some coordinates' gradients [T+1, n], each coordinate counted `scale` [n] times; in blocks."""
         weighted = gradients[1:] * weights[:, tf.newaxis] * tf.constant(scale, gradients.dtype)
         cotangents = tf.cumsum(weighted, axis=0, reverse=True)  # ∂L/∂g_s for s = 0 ... T-1
-        pieces = [split(tensor, self.settings.block_size) for tensor in (gradients[:-1], cotangents)]
-        flat = [split(tensor, self.settings.block_size) for tensor in tf.nest.flatten(state)]
-        states = [tf.nest.pack_sequence_as(state, leaves) for leaves in zip(*flat, strict=True)] or [state] * len(
-            pieces[0]
-        )
-        return [self._pull_backs[index](*piece) for piece in zip(*pieces, states, strict=True)]
+        replayed = (gradients[:-1], cotangents, state)
+        block_size = balanced(gradients.shape[1], self.settings.block_size)
+        leaves = [split(tensor, block_size) for tensor in tf.nest.flatten(replayed)]
+        blocks = [tf.nest.pack_sequence_as(replayed, block) for block in zip(*leaves, strict=True)]
+        parts = [self._pull_backs[index](*block) for block in blocks]
+        return [tf.add_n(list(gradient)) for gradient in zip(*parts, strict=True)]
 
 
 def pull_back(
@@ -104,28 +98,39 @@ def pull_back(
     variables = optimizer.trainable_variables
     history = tf.nest.map_structure(lambda h: tf.TensorArray(h.dtype, steps, element_shape=h.shape), state)
 
-    def forward(step: tf.Tensor, state: State, history: Any) -> Any:
+    def forward(step: tf.Tensor, gradient: tf.Tensor, state: State, history: Any) -> Any:
         history = tf.nest.map_structure(lambda array, h: array.write(step, h), history, state)
-        return step + 1, optimizer.update(gradients[step], state)[1], history
+        return step + 1, gradients[tf.minimum(step + 1, steps - 1)], optimizer.update(gradient, state)[1], history
 
-    def backward(step: tf.Tensor, state_cotangents: State, total: tuple[tf.Tensor, ...]) -> Any:
+    # A loop gets its step's gradient and cotangent from the step before: XLA would fuse their slicing with the
+    # arithmetic, which it then does not vectorize.
+    loop = (tf.constant(0), gradients[0], state, history)
+    *_, history = tf.while_loop(lambda step, *_: step < steps, forward, loop, maximum_iterations=steps)
+
+    def backward(
+        step: tf.Tensor,
+        gradient: tf.Tensor,
+        cotangent: tf.Tensor,
+        state_cotangents: State,
+        total: tuple[tf.Tensor, ...],
+    ) -> Any:
         h = tf.nest.map_structure(lambda array: array.read(step), history)
         with tf.GradientTape() as tape:
             tape.watch(h)
-            outputs = optimizer.update(gradients[step], h)
+            outputs = optimizer.update(gradient, h)
         pulled, h_cotangents = tape.gradient(
             outputs,
             (variables, h),
-            output_gradients=(cotangents[step], state_cotangents),
+            output_gradients=(cotangent, state_cotangents),
             unconnected_gradients=tf.UnconnectedGradients.ZERO,
         )
-        return step - 1, h_cotangents, tuple(a + b for a, b in zip(total, pulled, strict=True))
+        before = tf.maximum(step - 1, 0)
+        total = tuple(a + b for a, b in zip(total, pulled, strict=True))
+        return step - 1, gradients[before], cotangents[before], h_cotangents, total
 
     zero = tf.nest.map_structure(tf.zeros_like, (state, tuple(v.value() for v in variables)))
-    loop = (tf.constant(0), state, history)
-    _, _, history = tf.while_loop(lambda step, *_: step < steps, forward, loop, maximum_iterations=steps)
-    loop = (tf.constant(steps - 1), *zero)
-    _, _, total = tf.while_loop(lambda step, *_: step >= 0, backward, loop, maximum_iterations=steps)
+    loop = (tf.constant(steps - 1), gradients[-1], cotangents[-1], *zero)
+    *_, total = tf.while_loop(lambda step, *_: step >= 0, backward, loop, maximum_iterations=steps)
     return total
 
 
@@ -143,14 +148,14 @@ def coordinate_strata(sizes: list[int], whole: list[bool], fraction: float) -> n
     return np.concatenate(bounds)
 
 
-def cut(strata: np.ndarray, first: int, last: int) -> np.ndarray:
-    """The strata within a block [first, last); one that a block's edge cuts in two becomes two."""
-    return np.union1d(strata[(strata >= first) & (strata < last)], [first])
-
-
-def sample(strata: np.ndarray, size: int, seed: tf.Tensor) -> tf.Tensor:
-    """One uniformly random coordinate of each stratum: int32 [len(strata)], within [0, size)."""
-    lengths = np.diff(np.append(strata, size))
+def sample(strata: np.ndarray, lengths: np.ndarray, seed: tf.Tensor) -> tf.Tensor:
+    """One uniformly random coordinate of each stratum: int32 [len(strata)]."""
     uniform = tf.random.stateless_uniform([len(strata)], seed)
     within = tf.minimum(tf.cast(uniform * lengths.astype(np.float32), tf.int32), lengths.astype(np.int32) - 1)
     return strata.astype(np.int32) + within
+
+
+def balanced(count: int, block_size: int) -> int:
+    """A block size of at most `block_size` that makes an even number of blocks, for two cores to share."""
+    blocks = 2 * -(-count // (2 * block_size))
+    return -(-count // blocks)

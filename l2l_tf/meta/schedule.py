@@ -107,10 +107,13 @@ class Schedule:
             positive("schedule.clip_norm", self.clip_norm)
         if isinstance(self.weights, str):
             one_of("schedule.weights", self.weights, ("all", "final"))
-        elif len(self.weights) != self.steps:
+        elif not isinstance(self.weights, Sequence) or len(self.weights) != self.steps:
             raise InputError(
-                f"schedule.weights: has {len(self.weights)} numbers, must have schedule.steps={self.steps}"
+                f"schedule.weights={self.weights}: must be all, final or a list of schedule.steps={self.steps} numbers"
             )
+        else:
+            for weight in self.weights:
+                at_least("schedule.weights", float(weight), 0.0)
         if self.validation.window > self.steps:
             raise InputError(
                 f"schedule.validation.window={self.validation.window}: must be at most schedule.steps={self.steps}"

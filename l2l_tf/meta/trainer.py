@@ -17,7 +17,6 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from l2l_tf import seeds
-from l2l_tf.checks import at_least
 from l2l_tf.errors import InputError
 from l2l_tf.evaluation import Evaluator
 from l2l_tf.meta import autodiff
@@ -69,14 +68,14 @@ class Trainer:
         if not self.variables:
             raise InputError("optimizer: has nothing to train; choose a learned one, such as optimizer=lstm")
         self.schedule = schedule
-        self.seed = at_least("seed", seed, 0)
+        self.seed = seed
         self.folder = folder
         self.fingerprint = fingerprint
         self.on_round = on_round
         batch = min(schedule.validation.problems, 32)
         self.validation = Evaluator(validation_optimizee, self.optimizer, schedule.steps, batch)
         self.replayer = Replayer(self.optimizer, schedule.replay)
-        self.rate = tf.Variable(schedule.learning_rate, trainable=False)
+        self.rate = tf.Variable(float(schedule.learning_rate), trainable=False)
         self.adam = snt.optimizers.Adam(self.rate)
         self.adam._initialize(self.variables)  # so that its moments exist before a checkpoint is restored into them
         self.weights = schedule.step_weights()
@@ -120,8 +119,8 @@ class Trainer:
         """Trains until the schedule's end, or until validation stops improving, from the last checkpoint if any.
 
         Raises:
-            InputError: the meta-loss, the meta-gradient or the validation loss is no longer finite (the last round's
-                checkpoint stays), or the checkpoint cannot be used.
+            InputError: the meta-loss or the meta-gradient is no longer finite (the last round's checkpoint stays), or the
+                checkpoint cannot be used.
         """
         path = self.folder / "checkpoint.safetensors"
         checkpoint = self._resume(path)
@@ -229,9 +228,7 @@ class Trainer:
         """Evaluates φ on the validation problems and keeps it if it is the best so far."""
         validation = self.schedule.validation
         curves, _ = self.validation.losses(self.seed, "validation", range(validation.problems))
-        loss = float(curves[:, -validation.window :].mean())
-        if not np.isfinite(loss):
-            raise self._diverged(f"after meta-update {checkpoint.update}: the validation loss is {loss}", checkpoint)
+        loss = float(np.nan_to_num(curves[:, -validation.window :].mean(), nan=np.inf))  # a diverged run counts as inf
         names = variable_names(self.optimizer)
         checkpoint.weights = read_variables(self.optimizer)
         checkpoint.adam_m = {name: m.numpy() for name, m in zip(names, self.adam.m, strict=True)}

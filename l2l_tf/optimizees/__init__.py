@@ -1,9 +1,10 @@
 """Optimizees: the functions f(θ) that are optimized."""
 
 from l2l_tf.optimizees.base import Optimizee, Parameters
+from l2l_tf.optimizees.convnet import convnet
 from l2l_tf.optimizees.mlp import mlp
 from l2l_tf.optimizees.quadratic import Quadratic
 from l2l_tf.optimizees.simple import Simple
 from l2l_tf.optimizees.sonnet_classifier import SonnetClassifier
 
-__all__ = ["Optimizee", "Parameters", "Quadratic", "Simple", "SonnetClassifier", "mlp"]
+__all__ = ["Optimizee", "Parameters", "Quadratic", "Simple", "SonnetClassifier", "convnet", "mlp"]

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from l2l_tf.checks import at_least
 from l2l_tf.data import Images
+from l2l_tf.errors import InputError
 from l2l_tf.optimizees.base import Optimizee, Parameters
 
 
@@ -25,6 +26,9 @@ class SonnetClassifier(Optimizee):
         initial_means: means of θ_0 by parameter-name pattern, 0 where none matches; 1 for batch norm's scale, say.
         vectorize: see `Optimizee`.
         arguments: what else the module is called with, such as `is_training: true`.
+
+    Raises:
+        InputError: a number is out of range, or the module makes fewer logits than the data has labels.
     """
 
     def __init__(
@@ -47,7 +51,11 @@ class SonnetClassifier(Optimizee):
         with snt.functional.variables():
             built = module()
         self._net = snt.functional.transform_with_state(lambda images: built(images, **self.arguments))
-        params, self._state = self._net.init(self._inputs(self.images[:1]))
+        one_image = self._inputs(self.images[:1])
+        params, self._state = self._net.init(one_image)
+        logits, labels = self._net.apply(params, self._state, one_image)[0].shape[-1], int(data.labels.max()) + 1
+        if logits < labels:
+            raise InputError(f"optimizee.module: makes {logits} logits for {labels} labels: must make one for each")
         self._references = _short_names({reference.deref().name: reference for reference in params})
         self.shapes = {name: reference.deref().shape for name, reference in self._references.items()}
 

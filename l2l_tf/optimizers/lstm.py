@@ -1,4 +1,4 @@
-"""The learned optimizer: one small LSTM, its weights shared by all coordinates, its state each coordinate's own (§2.1)."""
+"""The learned optimizer (section 2.1): one small LSTM, shared by all coordinates, each with a state of its own."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ import sonnet as snt
 import tensorflow as tf
 
 from l2l_tf import seeds
-from l2l_tf.checks import at_least
+from l2l_tf.checks import at_least, positive
 from l2l_tf.optimizers.base import CoordinatewiseOptimizer, State
 from l2l_tf.optimizers.preprocessing import Identity, Preprocessing
 
@@ -61,7 +61,7 @@ class CoordinatewiseLSTM(snt.Module, CoordinatewiseOptimizer):
     ):
         super().__init__(name="lstm_optimizer")
         self.preprocessing = preprocessing or Identity()
-        self.output_scale = output_scale
+        self.output_scale = positive("optimizer.output_scale", output_scale)
         self.block_size = at_least("optimizer.block_size", block_size, 1)
         self.dtype = tf.as_dtype(dtype)
         sizes = [at_least("optimizer.layers", size, 1) for size in layers]
@@ -71,7 +71,7 @@ class CoordinatewiseLSTM(snt.Module, CoordinatewiseOptimizer):
         self.layers = [
             LSTMLayer(inputs[k], size, layer_seeds[k], self.dtype, name=f"lstm_{k + 1}") for k, size in enumerate(sizes)
         ]
-        scale = output_deviation / inputs[-1] ** 0.5
+        scale = at_least("optimizer.output_deviation", output_deviation, 0.0) / inputs[-1] ** 0.5
         weights = scale * tf.random.stateless_truncated_normal([1, inputs[-1]], layer_seeds[-1], dtype=self.dtype)
         self.w_output = tf.Variable(weights, name="w_output")
         self.b_output = tf.Variable(tf.zeros([1, 1], self.dtype), name="b_output")

@@ -1,0 +1,176 @@
+"""What a meta-step costs, in seconds and in memory, and what sampling saves: `python -m experiments.bench`."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+from omegaconf import DictConfig
+
+from experiments import sampling, store
+from experiments.cli import command, plain
+from experiments.figures import style
+from experiments.measure import METHODS, OPTIMIZEES, Job, apart, measure
+from l2l_tf.checks import one_of
+
+META_STEPS = METHODS[:3]
+QUICK = {
+    "steps": 2,
+    "repeats": 1,
+    "coordinates": [100],
+    "unrolls": [2],
+    "fractions": [0.5],
+    "trained": {"quadratics": None},
+    "optimizees": ["quadratics"],
+}
+
+
+def row(study: str, job: Job, gib: float) -> dict[str, Any]:
+    """Measures one method; its seconds and peak are missing if it ran out of memory."""
+    found = apart(gib, measure, job) or {"seconds": {}, "peak": np.nan}
+    return {
+        "study": study,
+        "optimizee": job.optimizee,
+        "steps": job.steps,
+        "method": job.methods[0],
+        "seconds": found["seconds"].get(job.methods[0], np.nan),
+        "peak_gib": found["peak"],
+    }
+
+
+def compare(job: Job, gib: float) -> list[dict[str, Any]]:
+    """All methods on one optimizee: each one's peak alone, then the seconds of those that fit, side by side."""
+    rows = [row("optimizees", replace(job, methods=(name,), repeats=1), gib) for name in job.methods]
+    fitting = tuple(entry["method"] for entry in rows if not np.isnan(entry["peak_gib"]))
+    found = apart(10 * gib, measure, replace(job, methods=fitting))
+    return [entry | {"seconds": found["seconds"].get(entry["method"], np.nan)} for entry in rows]
+
+
+def grow(study: str, jobs: list[Job], gib: float) -> list[dict[str, Any]]:
+    """Each meta-step method over growing jobs; what has run out of memory once is not tried on larger ones."""
+    rows: list[dict[str, Any]] = []
+    for method in META_STEPS:
+        found: dict[str, Any] = {"seconds": 0.0}
+        for job in jobs:
+            if np.isnan(found["seconds"]):
+                found = found | {"optimizee": job.optimizee, "steps": job.steps}
+            else:
+                found = row(study, replace(job, methods=(method,)), gib)
+            rows.append(found)
+    return rows
+
+
+def engine(config: DictConfig) -> pd.DataFrame:
+    """One row a study, optimizee, unroll length and method."""
+    gib = config.memory_limit
+    job = Job("", config.steps, config.fraction, config.repeats, METHODS)
+    rows: list[dict[str, Any]] = []
+    for name in config.optimizees:
+        rows += compare(replace(job, optimizee=name), gib)
+    few = replace(job, repeats=min(3, config.repeats))
+    rows += grow("coordinates", [replace(few, optimizee=str(count)) for count in config.coordinates], gib)
+    rows += grow("unroll", [replace(few, optimizee="10000", steps=steps) for steps in config.unrolls], gib)
+    return pd.DataFrame(rows)
+
+
+def report(frame: pd.DataFrame, config: DictConfig, machine: Mapping[str, Any]) -> str:
+    """The engine study in words and tables."""
+    lines = [
+        "# The cost of a meta-step",
+        "",
+        f"{machine['processor']}, {machine['cores']} cores, TensorFlow {machine['packages'].get('tensorflow', '')}. "
+        f"2×20 LSTM; T = {config.steps}; sampled: {config.fraction:g} of large tensors' coordinates; medians of "
+        f"{config.repeats}; memory: a process's peak, TensorFlow's own included; – : more than "
+        f"{config.memory_limit} GiB.",
+        "",
+        "- autodiff: plain automatic differentiation through the unroll; exact, sampled: rollout and replay",
+        "- rollout, optimizee: the forward run with the LSTM, and with SGD instead (what the optimizee itself costs)",
+        "- floor: the LSTM's matrix products of rollout and replay, and nothing else",
+    ]
+    titles = {"optimizees": "optimizee", "coordinates": "coordinates", "unroll": "T"}
+    for study, title in titles.items():
+        part = frame[frame.study == study].assign(T=frame.steps, coordinates=frame.optimizee)
+        for column, unit, digits in (("seconds", "Seconds", 4), ("peak_gib", "Peak GiB", 2)):
+            table = part.pivot_table(column, title, "method", sort=False, dropna=False)[list(part.method.unique())]
+            lines += ["", f"## {unit} by {title}", "", *markdown(table, digits)]
+        if study == "optimizees":
+            lines += ["", *ratios(part.pivot_table("seconds", title, "method", sort=False, dropna=False))]
+    return "\n".join([*lines, ""])
+
+
+def ratios(seconds: pd.DataFrame) -> list[str]:
+    """How the methods compare, a line for each optimizee."""
+    return [
+        f"- {name}: autodiff takes {times.autodiff / times.exact:.2f} times as long as exact and "
+        f"{times.autodiff / times.sampled:.2f} times as long as sampled; exact takes "
+        f"{times.exact / times.floor:.2f} times as long as the floor."
+        for name, times in seconds.iterrows()
+    ]
+
+
+def markdown(table: pd.DataFrame, digits: int) -> list[str]:
+    """The lines of a Markdown table."""
+    head = [str(table.index.name), *map(str, table.columns)]
+    cells = [
+        [str(name), *(f"{x:.{digits}f}" if np.isfinite(x) else "–" for x in row)] for name, *row in table.itertuples()
+    ]
+    return ["| " + " | ".join(line) + " |" for line in (head, ["---"] * len(head), *cells)]
+
+
+def plot(frame: pd.DataFrame, folder: Path) -> None:
+    """Seconds and memory against coordinates and unroll length, log-log."""
+    colours = dict(
+        zip(META_STEPS, (style.COLOURS["NAG"], style.COLOURS["LSTM"], style.COLOURS["RMSprop"]), strict=True)
+    )
+    with style.applied():
+        figure, axes = style.grid(2, 2)
+        for row, (study, label) in zip(
+            axes, {"coordinates": "coordinates", "unroll": "unroll length T"}.items(), strict=True
+        ):
+            part = frame[frame.study == study]
+            for ax, (column, unit) in zip(row, {"seconds": "seconds", "peak_gib": "peak GiB"}.items(), strict=True):
+                for method, colour in colours.items():
+                    line = part[part.method == method]
+                    x = line.optimizee.astype(int) if study == "coordinates" else line.steps
+                    ax.loglog(x, line[column], "o-", color=colour, markersize=3, label=method)
+                ax.set_xlabel(label)
+                ax.set_ylabel(unit)
+        axes[0][0].legend(frameon=False)
+        style.save(figure, folder, "engine")
+
+
+def write_provenance(folder: Path, name: str, config: DictConfig, began: float) -> dict[str, Any]:
+    """Writes where a study's results come from, beside them."""
+    record = store.provenance(plain(config), time.monotonic() - began)
+    store.write_whole(folder / f"{name}.provenance.yaml", yaml.safe_dump(record, sort_keys=False).encode())
+    return record
+
+
+STUDIES = ("engine", "sampling")
+
+
+@command("bench")
+def main(config: DictConfig) -> None:
+    """Runs the studies that the configuration names and writes their tables."""
+    studies = [one_of("studies", study, STUDIES) for study in config.studies]
+    for name in config.optimizees:
+        one_of("optimizees", name, OPTIMIZEES)
+    if config.quick:
+        config.merge_with(QUICK)
+    folder = Path(config.folder)
+    for study in studies:
+        began = time.monotonic()
+        frame = engine(config) if study == "engine" else sampling.study(config)
+        store.write_table(folder / study, frame)
+        record = write_provenance(folder, study, config, began)
+        if study == "engine":
+            store.write_whole(folder / "engine.md", report(frame, config, record).encode())
+            plot(frame, folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,159 @@
+"""The CIFAR-10 experiments as configured: label subsets, parameter groups, and one clear line when they are wrong."""
+
+import runpy
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from hydra import compose, initialize
+from omegaconf import DictConfig
+
+from experiments.cli import build
+from experiments.panels import Panel, select
+from l2l_tf.data.cifar10 import CLASSES
+from l2l_tf.errors import InputError
+from l2l_tf.meta import Schedule
+from l2l_tf.optimizers import ParameterGroups, everything
+
+SUBSETS = {"cifar10_sub5": 5, "cifar10_sub2": 2}
+EXPERIMENTS = ["cifar10", *SUBSETS, "cifar10_single"]
+NAMES = [
+    *(f"conv_{k}/{kind}" for k in range(3) for kind in "wb"),
+    *(f"batch_norm_{k}/{kind}" for k in range(4) for kind in ("scale", "offset")),
+    *(f"linear_{k}/{kind}" for k in range(2) for kind in "wb"),
+]
+
+
+def composed(experiment: str, *overrides: str, command: str = "evaluate") -> DictConfig:
+    with initialize("../conf", version_base="1.3"):
+        return compose(command, [f"experiment={experiment}", *overrides])
+
+
+def only_panel(config: DictConfig) -> tuple[Panel, DictConfig]:
+    """The experiment's one panel, and the optimizee it is about."""
+    (panel,) = select(config)
+    ((_, variant),) = panel.variants(config.optimizee)
+    return panel, variant
+
+
+@pytest.mark.parametrize(("experiment", "count"), SUBSETS.items())
+def test_sub_trains_on_exactly_the_labels_that_its_panel_lacks(experiment: str, count: int) -> None:
+    config = composed(experiment)
+    panel, tested = only_panel(config)
+    assert sorted([*tested.data.labels, *config.optimizee.data.labels]) == sorted(CLASSES)
+    assert len(tested.data.labels) == count
+    assert panel.learned == {"LSTM": "cifar10", "LSTM-sub": experiment}
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_there_is_a_logit_for_each_label(experiment: str) -> None:
+    config = composed(experiment)
+    for optimizee in (config.optimizee, only_panel(config)[1]):
+        assert optimizee.module.classes == len(optimizee.data.labels or CLASSES)
+
+
+def test_the_panels_have_the_papers_protocol() -> None:
+    panels = [only_panel(composed(experiment))[0] for experiment in EXPERIMENTS]
+    assert [panel.name for panel in panels] == ["7-left", "7-centre", "7-right", "cifar10-single"]
+    assert all((panel.steps, panel.problems, panel.window) == (1000, 20, 100) for panel in panels)
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_the_schedule_reaches_the_panels_horizon(experiment: str) -> None:
+    schedule = build(composed(experiment, command="train").schedule)
+    assert isinstance(schedule, Schedule)
+    assert (schedule.steps, schedule.shortest, schedule.unroll) == (1000, 100, 20)
+
+
+def test_convolution_weights_have_an_lstm_of_their_own() -> None:
+    optimizer = build(composed("cifar10").optimizer)
+    convolutions, rest = optimizer.assign(NAMES)
+    assert convolutions == ["conv_0/w", "conv_1/w", "conv_2/w"]
+    assert sorted([*convolutions, *rest]) == sorted(NAMES)
+    assert len(optimizer.trainable_variables) == 12
+
+
+def test_both_variants_have_the_same_lstms() -> None:
+    two, one = composed("cifar10").optimizer, composed("cifar10_single").optimizer
+    assert all(group.optimizer == one for group in two.groups)
+    assert isinstance(everything(build(one)), ParameterGroups)
+
+
+def test_what_sub_has_seen_is_read_from_the_record_of_its_training(tmp_path: Path) -> None:
+    folder = tmp_path / "trained" / "cifar10_sub2"
+    folder.mkdir(parents=True)
+    record = {"config": {"optimizee": {"data": {"labels": ["cat", 1]}}}}
+    (folder / "provenance.yaml").write_text(yaml.safe_dump(record))
+    with pytest.raises(InputError, match=r"LSTM-sub \(cifar10_sub2\) is trained on automobile as well"):
+        select(composed("cifar10_sub2", f"results={tmp_path}"))
+
+
+def test_a_panel_can_do_without_baselines() -> None:
+    assert not only_panel(composed("cifar10_single"))[0].baselines
+
+
+@pytest.fixture(scope="module")
+def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Random images where CIFAR-10 would be."""
+    folder = tmp_path_factory.mktemp("data")
+    (folder / "cifar10").mkdir()
+    arrays: dict[str, Any] = {}
+    for part in ("train", "test"):
+        arrays[f"{part}_images"] = np.random.default_rng(0).integers(0, 256, [200, 32, 32, 3], dtype=np.uint8)
+        arrays[f"{part}_labels"] = np.resize(np.arange(10, dtype=np.uint8), 200)
+    np.savez(folder / "cifar10" / "cifar10.npz", **arrays)
+    return folder
+
+
+def line_of(command: str, arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> str:
+    """What `python -m experiments.<command>` says as it ends; run in this process, which has TensorFlow already."""
+    monkeypatch.setattr(sys, "argv", [command, *arguments])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module(f"experiments.{command}", run_name="__main__", alter_sys=True)
+    return str(ended.value.code)
+
+
+FIRST, SECOND = "optimizer.groups.0.parameters", "optimizer.groups.1.parameters"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ([f"{FIRST}=[conv_*/weights]"], "error: optimizer.groups: pattern 'conv_*/weights' matches none of "),
+        ([f"{FIRST}=[conv_*]"], "error: optimizer.groups: parameter 'conv_0/b' is in 2 groups, must be in 1"),
+        ([f"{SECOND}=[conv_*/b,linear_*]"], "error: optimizer.groups: parameter 'batch_norm_0/offset' is in 0 groups"),
+        (["optimizee.data.labels=[cat,unicorn]"], "error: labels=['cat', 'unicorn']: must be a list of different"),
+        (["optimizee.module.classes=4"], "error: optimizee.module: makes 4 logits for 10 labels"),
+    ],
+)
+def test_training_refuses_bad_input_with_one_line(
+    arguments: list[str], line: str, small_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = [f"data.dir={small_data}", "+optimizee.data.verify=false", f"hydra.run.dir={tmp_path}"]
+    said = line_of("train", ["experiment=cifar10", *data, *arguments], monkeypatch)
+    assert said.startswith(line)
+    assert "\n" not in said
+    assert not list(tmp_path.glob("*.safetensors"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["optimizee.data.labels=[truck,deer,0]"], "LSTM-sub (cifar10_sub5) is trained on airplane, deer as well"),
+        (["optimizee.data.labels=null"], "is trained on airplane, automobile, bird, cat, deer as well"),
+        (
+            ["panels.figure_7_centre.optimizee.data.labels=[cat,unicorn]"],
+            "error: panels.figure_7_centre.optimizee.data.labels=unicorn: must be one of 0, 1, 2",
+        ),
+    ],
+)
+def test_evaluation_refuses_bad_subsets_with_one_line(
+    arguments: list[str], line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ["experiment=cifar10_sub5", f"results={tmp_path}", *arguments]
+    said = line_of("evaluate", arguments, monkeypatch)
+    assert line in said
+    assert "\n" not in said

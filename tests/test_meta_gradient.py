@@ -1,0 +1,246 @@
+"""The meta-gradient: replay against automatic differentiation, and that against finite differences."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import sonnet as snt
+import tensorflow as tf
+
+from l2l_tf import seeds
+from l2l_tf.meta import autodiff
+from l2l_tf.meta.replay import Replayer
+from l2l_tf.meta.rollout import Optimization, rollout, start
+from l2l_tf.meta.schedule import Replay
+from l2l_tf.optimizees import Optimizee, Parameters
+from l2l_tf.optimizers import (
+    Adam,
+    CoordinatewiseLSTM,
+    CoordinatewiseOptimizer,
+    Group,
+    Identity,
+    LogAndSign,
+    ParameterGroups,
+    everything,
+)
+
+STEPS = 3
+FIRST = tf.constant(0)
+TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
+
+
+class Quadratic(Optimizee):
+    """‖Wθ − y‖² in any precision."""
+
+    def __init__(self, dtype: str):
+        self.dtype = dtype
+
+    def init(self, seed: tf.Tensor) -> Parameters:
+        return {"x": tf.random.stateless_normal([6], seed, dtype=self.dtype)}
+
+    def problem(self, seed: tf.Tensor) -> Any:
+        return tf.random.stateless_normal([6, 7], seed, dtype=self.dtype)
+
+    def loss(self, params: Parameters, problem: Any, seed: tf.Tensor) -> tf.Tensor:
+        del seed
+        return tf.reduce_sum((tf.linalg.matvec(problem[:, :6], params["x"]) - problem[:, 6]) ** 2)
+
+
+class Net(Optimizee):
+    """A classifier of random 4×4 images in any precision: convolution and batch norm if `convolution`, then an MLP."""
+
+    vectorize = False
+
+    def __init__(self, dtype: str, convolution: bool = False):
+        self.dtype = dtype
+        self.shapes = {"conv/w": [3, 3, 1, 2], "norm/scale": [2], "norm/offset": [2]} if convolution else {}
+        self.shapes |= {"linear_0/w": [32 if convolution else 16, 6], "linear_0/b": [6], "linear_1/w": [6, 3]}
+        self.images = tf.random.stateless_normal([20, 4, 4, 1], [1, 2], dtype=dtype)
+        self.labels = tf.random.stateless_uniform([20], [3, 4], 0, 3, tf.int32)
+
+    def init(self, seed: tf.Tensor) -> Parameters:
+        return {
+            name: 0.3 * tf.random.stateless_normal(shape, seed + tf.constant([0, index]), dtype=self.dtype)
+            for index, (name, shape) in enumerate(self.shapes.items())
+        }
+
+    def loss(self, params: Parameters, problem: Any, seed: tf.Tensor) -> tf.Tensor:
+        del problem
+        minibatch = tf.random.stateless_uniform([8], seed, 0, 20, tf.int32)
+        x = tf.gather(self.images, minibatch)
+        if "conv/w" in params:
+            x = tf.nn.conv2d(x, params["conv/w"], 1, "SAME")
+            mean, variance = tf.nn.moments(x, [0, 1, 2])
+            scale = 1.0 + params["norm/scale"]
+            x = tf.nn.relu(tf.nn.batch_normalization(x, mean, variance, params["norm/offset"], scale, 1e-5))
+        x = tf.reshape(x, [8, -1])
+        logits = tf.sigmoid(x @ params["linear_0/w"] + params["linear_0/b"]) @ params["linear_1/w"]
+        labels = tf.gather(self.labels, minibatch)
+        return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
+
+
+def lstm(dtype: str, preprocessed: bool = True, layers: tuple[int, ...] = (4,), **arguments: Any) -> CoordinatewiseLSTM:
+    preprocessing = LogAndSign(p=5.0) if preprocessed else Identity()
+    return CoordinatewiseLSTM(layers, preprocessing, output_scale=0.3, dtype=dtype, **arguments)
+
+
+def two_lstms(dtype: str) -> ParameterGroups:
+    second = lstm(dtype, preprocessed=False, seed=1)
+    return ParameterGroups([Group(lstm(dtype), ["conv/*", "norm/*"]), Group(second, ["linear_*"])])
+
+
+def lstm_and_adam(dtype: str) -> ParameterGroups:
+    return ParameterGroups([Group(lstm(dtype), ["*/w"]), Group(Adam(0.1), ["*/b"])])
+
+
+Make = Callable[[str], Any]
+# What is optimized, by what, with which w_t, how many problems at once, and whether from a carried state.
+CASES: dict[str, tuple[Make, Make, list[float], int, bool]] = {
+    "quadratics": (Quadratic, lambda dtype: lstm(dtype, False, (4, 3)), [1.0] * STEPS, 3, False),
+    "preprocessing": (Quadratic, lambda dtype: lstm(dtype, True), [1.0] * STEPS, 1, False),
+    "linear": (Quadratic, lambda dtype: lstm(dtype, True, ()), [1.0] * STEPS, 1, False),
+    "mlp, uneven weights": (Net, lambda dtype: lstm(dtype, True, (4, 3)), [0.0, 2.0, 0.5], 2, False),
+    "mlp, second unroll": (Net, lambda dtype: lstm(dtype, True), [1.0] * STEPS, 1, True),
+    "conv net, two lstms": (lambda dtype: Net(dtype, True), two_lstms, [1.0] * STEPS, 1, False),
+    "mlp, lstm and adam": (Net, lstm_and_adam, [0.0, 0.0, 1.0], 1, True),
+}
+
+
+def begin(optimizee: Optimizee, optimizer: ParameterGroups, problems: int = 1) -> Optimization:
+    return start(optimizee, optimizer, seeds.problem_keys(0, "train", range(problems)))
+
+
+def replayed(
+    optimizee: Optimizee,
+    optimizer: ParameterGroups,
+    first: Optimization,
+    weights: tf.Tensor,
+    step: tf.Tensor = FIRST,
+    replay: Replay | None = None,
+) -> tuple[tf.Tensor, ...]:
+    replayer = Replayer(optimizer, replay or Replay())
+
+    @tf.function
+    def compute(first: Optimization, step: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        trajectory = rollout(optimizee, optimizer, first, step, weights.shape[0], record=True)
+        return replayer.meta_gradient(first.state, trajectory.gradients, weights, tf.constant([1, 2]))
+
+    return compute(first, step)
+
+
+def relative_errors(found: tuple[tf.Tensor, ...], expected: tuple[tf.Tensor, ...]) -> list[float]:
+    return [float(tf.norm(a - b) / tf.norm(b)) for a, b in zip(found, expected, strict=True)]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("case", CASES)
+def test_exact_replay_equals_automatic_differentiation(case: str, dtype: str) -> None:
+    make_optimizee, make_optimizer, w, problems, carried = CASES[case]
+    optimizee, optimizer = make_optimizee(dtype), everything(make_optimizer(dtype))
+    weights = tf.constant(w, dtype)
+    first, step = begin(optimizee, optimizer, problems), FIRST
+    if carried:
+        uncompiled = ParameterGroups(optimizer.groups, compile=False)
+        first, step = rollout(optimizee, uncompiled, first, step, STEPS, record=False).end, tf.constant(STEPS)
+    _, expected = autodiff.meta_gradient(optimizee, optimizer, first, step, weights, second_derivatives=False)
+    found = replayed(optimizee, optimizer, first, weights, step)
+    assert all(float(tf.norm(gradient)) > 0 for gradient in expected)
+    assert max(relative_errors(found, expected)) < TOLERANCE[dtype]
+
+
+def test_replay_leaves_out_the_second_derivatives() -> None:
+    optimizee, optimizer = Quadratic("float64"), everything(lstm("float64", False))
+    first, weights = begin(optimizee, optimizer), tf.ones([STEPS], tf.float64)
+    _, whole = autodiff.meta_gradient(optimizee, optimizer, first, FIRST, weights, second_derivatives=True)
+    _, without = autodiff.meta_gradient(optimizee, optimizer, first, FIRST, weights, second_derivatives=False)
+    assert min(relative_errors(whole, without)) > 1e-3
+
+
+def meta_loss_under_fixed_gradients(
+    optimizee: Optimizee, optimizer: ParameterGroups, first: Optimization, gradients: Parameters
+) -> float:
+    """L(φ) with the ∇_t given: θ_{t+1} = θ_t + m(∇_t, h_t, φ), all w_t = 1."""
+    (keys, problem, params, state), total = first, 0.0
+    for t in range(STEPS):
+        updates, state = optimizer.update({name: recorded[t] for name, recorded in gradients.items()}, state)
+        params = {name: params[name] + updates[name] for name in params}
+        minibatch = seeds.stateless_seed(keys[:, seeds.MINIBATCH], t + 1)
+        one = {name: tensor[0] for name, tensor in params.items()}
+        total += float(optimizee.loss(one, tf.nest.map_structure(lambda x: x[0], problem), minibatch[0]))
+    return total
+
+
+@pytest.mark.parametrize("make_optimizee", [Quadratic, Net])
+@pytest.mark.parametrize("second_derivatives", [True, False])
+def test_automatic_differentiation_equals_finite_differences(make_optimizee: Make, second_derivatives: bool) -> None:
+    optimizee = make_optimizee("float64")
+    optimizer = ParameterGroups([Group(lstm("float64", preprocessed=False))], compile=False)
+    first, weights = begin(optimizee, optimizer), tf.ones([STEPS], tf.float64)
+    fixed = rollout(optimizee, optimizer, first, FIRST, STEPS, record=True).gradients
+    _, gradient = autodiff.meta_gradient(optimizee, optimizer, first, FIRST, weights, second_derivatives)
+
+    def meta_loss() -> float:
+        if second_derivatives:
+            return float(tf.reduce_sum(rollout(optimizee, optimizer, first, FIRST, STEPS, record=False).losses[1:]))
+        return meta_loss_under_fixed_gradients(optimizee, optimizer, first, fixed)
+
+    generator = np.random.default_rng(0)
+    for variable, expected in zip(optimizer.trainable_variables, gradient, strict=True):
+        value, direction = variable.numpy(), generator.normal(size=variable.shape)
+        losses = []
+        for sign in (1, -1):
+            variable.assign(value + sign * 1e-6 * direction)
+            losses.append(meta_loss())
+        variable.assign(value)
+        slope = float(tf.reduce_sum(expected * direction))
+        assert (losses[0] - losses[1]) / 2e-6 == pytest.approx(slope, rel=1e-5, abs=1e-8), variable.name
+
+
+@pytest.mark.parametrize(("optimizer_block", "replay_block"), [(4096, 30), (30, 2048), (40, 17)])
+def test_block_sizes_do_not_matter(optimizer_block: int, replay_block: int) -> None:
+    optimizee, weights = Net("float64"), tf.ones([STEPS], tf.float64)
+    in_one, in_blocks = everything(lstm("float64")), everything(lstm("float64", block_size=optimizer_block))
+    _, expected = autodiff.meta_gradient(optimizee, in_one, begin(optimizee, in_one), FIRST, weights, False)
+    replay = Replay(block_size=replay_block)
+    found = replayed(optimizee, in_blocks, begin(optimizee, in_blocks), weights, replay=replay)
+    assert max(relative_errors(found, expected)) < TOLERANCE["float64"]
+
+
+def test_the_same_inputs_give_the_same_bits() -> None:
+    optimizee, optimizer = Net("float32"), everything(lstm("float32", block_size=40))
+    first, weights = begin(optimizee, optimizer), tf.ones([STEPS])
+    replayer = Replayer(optimizer, Replay(block_size=20, fraction=0.5, whole_below=20))
+
+    @tf.function
+    def compute() -> tuple[tf.Tensor, ...]:
+        recorded = rollout(optimizee, optimizer, first, FIRST, STEPS, record=True).gradients
+        return replayer.meta_gradient(first.state, recorded, weights, tf.constant([1, 2]))
+
+    expected = compute()
+    for _ in range(20):
+        for one, other in zip(compute(), expected, strict=True):
+            np.testing.assert_array_equal(one.numpy(), other.numpy())
+
+
+class Plain(snt.Module, CoordinatewiseOptimizer):
+    """A learned optimizer without state, g = −exp(a)∇: the smallest that the protocol allows."""
+
+    def __init__(self) -> None:
+        super().__init__(name="plain")
+        self.log_rate = tf.Variable(-2.0)
+
+    def init(self, coordinates: tf.Tensor) -> tuple[()]:
+        del coordinates
+        return ()
+
+    def update(self, gradients: tf.Tensor, state: tuple[()]) -> tuple[tf.Tensor, tuple[()]]:
+        return -tf.exp(self.log_rate) * gradients, state
+
+
+def test_an_optimizer_without_state_can_be_replayed() -> None:
+    optimizee, optimizer, weights = Quadratic("float32"), everything(Plain()), tf.ones([STEPS])
+    first = begin(optimizee, optimizer)
+    _, expected = autodiff.meta_gradient(optimizee, optimizer, first, FIRST, weights, second_derivatives=False)
+    found = replayed(optimizee, optimizer, first, weights, replay=Replay(block_size=2))
+    assert max(relative_errors(found, expected)) < TOLERANCE["float32"]

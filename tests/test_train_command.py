@@ -1,0 +1,442 @@
+"""`python -m experiments.train`: what it leaves, that it repeats and resumes exactly, and how it refuses bad input.
+
+Starting TensorFlow is slow. So real runs of the command are shared between tests, and wherever a process of its own
+does not matter many command lines run one after the other in one process (`DRIVER`), each exactly as `python -m` would.
+"""
+
+import json
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from l2l_tf.files import load_arrays, save_arrays
+from l2l_tf.trained import load_optimizer
+
+ROOT = Path(__file__).parent.parent
+SMALL = [
+    "optimizee=quadratic",
+    "optimizee.dimension=2",
+    "optimizee.functions=1",
+    "optimizer.layers=[4]",
+    "schedule.steps=10",
+    "schedule.unroll=5",
+    "schedule.problems=2",
+    "schedule.validation.problems=4",
+]
+PAPER = [*SMALL, "schedule.epochs=120", "schedule.validation.every=10"]
+STAGGERED = ["schedule=staggered", *SMALL, "schedule.epochs=60", "schedule.validation.every=5"]
+SIMPLE = ["optimizee=simple", "optimizer=linear", "schedule.validation.problems=1"]
+QUICK = [*SIMPLE, "schedule.steps=4", "schedule.unroll=2", "schedule.epochs=2", "schedule.validation.every=1"]
+FILES = {"checkpoint.safetensors", "history.csv", "optimizer.safetensors", "optimizer.yaml", "provenance.yaml"}
+
+DRIVER = """
+import contextlib, io, json, runpy, sys, traceback
+
+def run(arguments):
+    out, err, status = io.StringIO(), io.StringIO(), 0
+    sys.argv = ["train", *arguments]
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            runpy.run_module("experiments.train", run_name="__main__", alter_sys=True)
+        except SystemExit as end:
+            status = end.code
+            if isinstance(status, str):
+                print(status, file=sys.stderr)
+                status = 1
+        except BaseException:
+            traceback.print_exc()
+            status = 1
+    return [status, out.getvalue(), err.getvalue()]
+
+results = [run(arguments) for arguments in json.load(sys.stdin)]
+json.dump(results, sys.stdout)
+"""
+
+
+class Finished(NamedTuple):
+    """How a command ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+def command(arguments: Sequence[str], folder: Path) -> list[str]:
+    return [sys.executable, "-m", "experiments.train", *arguments, f"hydra.run.dir={folder}"]
+
+
+def train(arguments: Sequence[str], folder: Path) -> Finished:
+    run = subprocess.run(command(arguments, folder), cwd=ROOT, capture_output=True, text=True)
+    return Finished(run.returncode, run.stdout, run.stderr)
+
+
+def train_all(*lines: Sequence[str]) -> list[Finished]:
+    """Runs command lines one after the other in one process."""
+    run = subprocess.run(
+        [sys.executable, "-c", DRIVER], input=json.dumps(lines), cwd=ROOT, capture_output=True, text=True
+    )
+    assert run.returncode == 0, run.stderr
+    return [Finished(*result) for result in json.loads(run.stdout)]
+
+
+def kill_after_the_first_checkpoint(arguments: Sequence[str], folder: Path) -> float:
+    """Starts a training and ends it with SIGKILL at a random moment; returns how long that was after the checkpoint."""
+    delay = random.uniform(0.0, 1.0)
+    process = subprocess.Popen(
+        command(arguments, folder), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    while not (folder / "checkpoint.safetensors").exists():
+        assert process.poll() is None, "the training ended without a checkpoint"
+        time.sleep(0.002)
+    time.sleep(delay)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL, f"the training was over {delay:.3f} s after its first checkpoint"
+    return delay
+
+
+def results_of(folder: Path) -> dict[str, bytes]:
+    """What the trained weights are, to the last bit."""
+    checkpoint = load_arrays(folder / "checkpoint.safetensors")
+    del checkpoint["numbers"]  # it has the seconds that each round took
+    history = pd.read_csv(folder / "history.csv").drop(columns="seconds")
+    return {
+        "optimizer": (folder / "optimizer.safetensors").read_bytes(),
+        "optimizer.yaml": (folder / "optimizer.yaml").read_bytes(),
+        "history": history.to_csv().encode(),
+        **{name: array.tobytes() for name, array in checkpoint.items()},
+    }
+
+
+def files_below(folder: Path) -> dict[str, bytes]:
+    """Every file of a run but Hydra's, which are written by each command."""
+    paths = [path for path in folder.rglob("*") if path.is_file() and ".hydra" not in path.parts]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+
+
+# Trainings, each run once
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(scope="module")
+def whole(folder: Path) -> Path:
+    """A training that was never interrupted."""
+    run = train(PAPER, folder / "whole")
+    assert run.status == 0, run.err
+    assert run.out.startswith(f"{folder / 'whole'}: validation loss ")
+    return folder / "whole"
+
+
+@pytest.fixture(scope="module")
+def killed(folder: Path) -> dict[str, Path]:
+    """Trainings right after a SIGKILL."""
+    names = {"paper": PAPER, "staggered": STAGGERED}
+    with ThreadPoolExecutor() as pool:
+        delays = pool.map(
+            kill_after_the_first_checkpoint, names.values(), [folder / f"killed {name}" for name in names]
+        )
+    print(f"killed {', '.join(f'{delay:.3f} s' for delay in delays)} after the first checkpoint")
+    return {name: folder / f"killed {name}" for name in names}
+
+
+@pytest.fixture(scope="module")
+def resumed(folder: Path, killed: dict[str, Path]) -> dict[str, Path]:
+    """The killed trainings, started again by the same command; `killed` keeps a copy of what they started from."""
+    originals = dict(killed)
+    for name, original in originals.items():
+        killed[name] = folder / f"copy of killed {name}"
+        shutil.copytree(original, killed[name])
+    with ThreadPoolExecutor() as pool:
+        runs = pool.map(train, (PAPER, STAGGERED), (originals["paper"], originals["staggered"]))
+    for run in runs:
+        assert run.status == 0, run.err
+    return originals
+
+
+@pytest.fixture(scope="module")
+def trainings(folder: Path, whole: Path) -> dict[str, Finished]:
+    """Other trainings, in one process."""
+    shutil.copytree(whole, folder / "again")
+    lines: dict[str, list[str]] = {
+        "same seed": PAPER,
+        "changed seed": [*PAPER, "seed=1"],
+        "staggered": STAGGERED,
+        "again": PAPER,
+        "multi": [
+            "optimizee=simple",
+            "optimizee.variables=2",
+            "optimizer=simple_multi",
+            "optimizer.groups.0.optimizer.layers=[4]",
+            "schedule.epochs=4",
+            "schedule.validation.every=2",
+            "schedule.validation.problems=1",
+        ],
+        "simple": [
+            *SIMPLE,
+            "schedule.epochs=40",
+            "schedule.validation.every=10",
+            "schedule.learning_rate=0.05",
+            "schedule.decay=cosine",
+        ],
+    }
+    commands = [[*arguments, f"hydra.run.dir={folder / name}"] for name, arguments in lines.items()]
+    commands.append(["-m", *QUICK, "schedule.learning_rate=0.01,0.001", f"hydra.sweep.dir={folder / 'sweep'}"])
+    commands.append(["-m", *QUICK, "schedule.learning_rate=1e30,0.001", f"hydra.sweep.dir={folder / 'diverging'}"])
+    return dict(zip([*lines, "sweep", "diverging"], train_all(*commands), strict=True))
+
+
+def test_a_run_leaves_its_files_and_no_others(whole: Path) -> None:
+    assert {path.name for path in whole.iterdir()} == FILES | {".hydra", "tensorboard"}
+    assert len(list((whole / "tensorboard").iterdir())) == 1
+    history = pd.read_csv(whole / "history.csv")
+    assert history["update"].tolist() == list(range(20, 241, 20))
+    assert history.epoch.tolist() == list(range(10, 121, 10))
+    config = yaml.safe_load((whole / "provenance.yaml").read_text())["config"]
+    assert config["optimizee"]["dimension"] == 2
+    assert config["seed"] == 0
+
+
+def test_training_lowers_the_validation_loss_and_the_best_weights_are_kept(whole: Path) -> None:
+    history = pd.read_csv(whole / "history.csv")
+    assert history.validation_loss.min() < 0.8 * history.validation_loss.iloc[0]
+    checkpoint = load_arrays(whole / "checkpoint.safetensors")
+    numbers = json.loads(checkpoint["numbers"].tobytes())
+    assert numbers["best_loss"] == pytest.approx(history.validation_loss.min(), rel=1e-4)
+    best = load_arrays(whole / "optimizer.safetensors")
+    for name, array in best.items():
+        np.testing.assert_array_equal(array, checkpoint[f"best_weights/{name}"])
+    assert load_optimizer(whole).trainable_variables
+
+
+def test_the_same_seed_trains_the_same_weights(folder: Path, whole: Path, trainings: dict[str, Finished]) -> None:
+    assert trainings["same seed"].status == 0
+    assert results_of(folder / "same seed") == results_of(whole)
+
+
+def test_another_seed_trains_other_weights(folder: Path, whole: Path, trainings: dict[str, Finished]) -> None:
+    assert trainings["changed seed"].status == 0
+    one, other = (load_arrays(path / "optimizer.safetensors") for path in (folder / "changed seed", whole))
+    for name, array in one.items():
+        assert (array != other[name]).mean() > 0.9
+
+
+def test_a_killed_training_ends_with_the_weights_of_one_never_killed(whole: Path, resumed: dict[str, Path]) -> None:
+    assert results_of(resumed["paper"]) == results_of(whole)
+
+
+def test_a_killed_staggered_training_does_too(
+    folder: Path, resumed: dict[str, Path], trainings: dict[str, Finished]
+) -> None:
+    assert trainings["staggered"].status == 0
+    assert results_of(resumed["staggered"]) == results_of(folder / "staggered")
+
+
+def test_a_killed_training_was_not_done(killed: dict[str, Path], resumed: dict[str, Path]) -> None:
+    for name in killed:
+        before, after = (len(pd.read_csv(runs[name] / "history.csv")) for runs in (killed, resumed))
+        assert 0 < before < after == 12
+
+
+def test_a_finished_training_started_again_changes_nothing(
+    folder: Path, whole: Path, trainings: dict[str, Finished]
+) -> None:
+    assert trainings["again"].status == 0
+    assert "after 240 meta-updates" in trainings["again"].out
+    assert files_below(folder / "again") == files_below(whole)
+
+
+def test_different_optimizers_for_different_variables_train_from_configuration_alone(
+    folder: Path, trainings: dict[str, Finished]
+) -> None:
+    assert trainings["multi"].status == 0, trainings["multi"].err
+    groups = load_optimizer(folder / "multi").groups
+    assert [type(group.optimizer).__name__ for group in groups] == ["CoordinatewiseLSTM", "Adam"]
+    assert [list(group.parameters) for group in groups] == [["x_0"], ["x_1"]]
+    history = pd.read_csv(folder / "multi" / "history.csv")
+    assert history.validation_loss.iloc[-1] < 2.0  # where it starts: 1² + 1²
+    first, last = (
+        load_arrays(folder / "multi" / "checkpoint.safetensors")[f"{kind}/0/w_output"] for kind in ("adam_m", "weights")
+    )
+    assert first.any()
+    assert last.any()
+
+
+def test_simple_is_solved_by_a_linear_learned_optimizer(folder: Path, trainings: dict[str, Finished]) -> None:
+    assert trainings["simple"].status == 0, trainings["simple"].err
+    history = pd.read_csv(folder / "simple" / "history.csv")
+    assert history.epoch.iloc[-1] <= 500
+    assert history.validation_loss.min() < 1e-5
+
+
+def test_a_multirun_makes_a_folder_for_each_run_and_a_table_of_all(
+    folder: Path, trainings: dict[str, Finished]
+) -> None:
+    assert trainings["sweep"].status == 0, trainings["sweep"].err
+    runs = sorted(path for path in (folder / "sweep").iterdir() if path.is_dir())
+    assert len(runs) == 2
+    for run, rate in zip(runs, ("0.001", "0.01"), strict=True):
+        assert {path.name for path in run.iterdir()} >= FILES
+        assert f",schedule.learning_rate={rate}," in run.name
+    table = pd.read_csv(folder / "sweep" / "sweep.csv")
+    assert sorted(table["schedule.learning_rate"]) == [0.001, 0.01]
+    assert table.best_validation_loss.is_monotonic_increasing
+    weights = [(run / "optimizer.safetensors").read_bytes() for run in runs]
+    assert weights[0] != weights[1]
+
+
+def test_a_run_that_diverges_does_not_stop_the_others_of_a_multirun(
+    folder: Path, trainings: dict[str, Finished]
+) -> None:
+    run = trainings["diverging"]
+    assert run.status == 1
+    assert re.match(r"error: .*learning_rate=1e\+30", run.err.splitlines()[-1])
+    assert "Traceback" not in run.err
+    assert len(list((folder / "diverging").glob("*/optimizer.safetensors"))) == 1
+
+
+# Refusals: one line, status 1, no traceback
+
+REFUSALS: dict[str, tuple[list[str], str]] = {
+    "unknown optimizee": (["optimizee=cubic"], "optimizee=cubic: must be one of .*quadratic, simple"),
+    "unknown optimizer": (["optimizer=lbfgs"], "optimizer=lbfgs: must be one of adagrad, adam, .*lstm, .*sgd"),
+    "unknown schedule": (["schedule=lazy"], "schedule=lazy: must be one of .*paper, .*staggered"),
+    "unknown experiment": (["experiment=none"], "experiment=none: must be one of .*mnist, .*quadratic"),
+    "unknown key": (["schedule.foo=1"], r"schedule\.foo=1: schedule\.foo is unknown; the keys of schedule are steps, "),
+    "unknown key at the top": (["foo=1"], "foo=1: foo is unknown; the keys of the configuration are optimizee, "),
+    "unknown key far below": (
+        ["schedule.replay.foo.bar=1"],
+        r"schedule\.replay\.foo\.bar=1: schedule\.replay\.foo is unknown; the keys of schedule\.replay are block_size",
+    ),
+    "key below a number": (["seed.foo=1"], r"seed\.foo=1: seed\.foo is unknown; seed has no keys"),
+    "no value": (["schedule.steps"], r"schedule\.steps"),
+    "added argument": (["+schedule.foo=1"], "foo"),
+    "indivisible steps": (
+        ["schedule.steps=30", "schedule.unroll=20"],
+        r"schedule\.steps=30: must be a multiple of schedule\.unroll=20",
+    ),
+    "zero size": (["optimizee.dimension=0"], r"optimizee\.dimension=0: must be an integer of at least 1"),
+    "negative size": (["optimizer.layers=[-3]"], r"optimizer\.layers=-3: must be an integer of at least 1"),
+    "zero problems": (["schedule.problems=0"], r"schedule\.problems=0: must be an integer of at least 1"),
+    "negative epochs": (["schedule.epochs=-5"], r"schedule\.epochs=-5: must be an integer of at least 1"),
+    "no number": (["schedule.steps=many"], r"schedule\.steps=many: must be an integer"),
+    "weights": (["schedule.weights=[1,2]"], r"schedule\.weights=\[1, 2\]: must be"),
+    "negative seed": (["seed=-1"], "seed=-1: must be an integer of at least 0"),
+    "nothing to train": (["optimizer=sgd"], "optimizer: has nothing to train"),
+    "pattern": (
+        ["optimizee=simple", "optimizer=simple_multi"],
+        r"optimizer\.groups: pattern 'x_1' matches none of x_0$",
+    ),
+    "no data": (["optimizee=mnist_mlp", "data.dir=/nowhere"], r"/nowhere/mnist/.*missing: run `make data`"),
+}
+
+
+@pytest.fixture(scope="module")
+def refusals(folder: Path, killed: dict[str, Path], resumed: dict[str, Path]) -> dict[str, Finished]:
+    """All command lines that must be refused, run in one process."""
+    state = killed["paper"]
+    damages = ("truncated", "empty", "another configuration", "diverged")
+    for name in damages:
+        shutil.copytree(state, folder / name)
+    checkpoint = (state / "checkpoint.safetensors").read_bytes()
+    (folder / "truncated" / "checkpoint.safetensors").write_bytes(checkpoint[: len(checkpoint) // 2])
+    (folder / "empty" / "checkpoint.safetensors").write_bytes(b"")
+    # Weights as a learning rate that is far too large leaves them.
+    arrays = load_arrays(state / "checkpoint.safetensors")
+    huge = {name: array * np.float32(1e30) for name, array in arrays.items() if name.startswith("weights/")}
+    save_arrays(folder / "diverged" / "checkpoint.safetensors", arrays | huge)
+    (folder / "file").write_text("in the way")
+    lines = {
+        **{name: [*arguments, f"hydra.run.dir={folder / 'refused'}"] for name, (arguments, _) in REFUSALS.items()},
+        **{name: [*PAPER, f"hydra.run.dir={folder / name}"] for name in damages},
+        "unwritable": [*PAPER, f"hydra.run.dir={folder / 'file' / 'below'}"],
+        "too fast": [*PAPER, "schedule.learning_rate=1e30", f"hydra.run.dir={folder / 'too fast'}"],
+    }
+    lines["another configuration"].append("seed=1")
+    return dict(zip(lines, train_all(*lines.values()), strict=True))
+
+
+def the_line(run: Finished, training: bool = False) -> str:
+    """The one line of a refusal; a training that had begun has its progress bar before it."""
+    assert run.status == 1
+    assert run.out == ""
+    assert "Traceback" not in run.err
+    lines = run.err.splitlines()
+    if not training:
+        assert len(lines) == 1, run.err
+    assert [line.startswith("error: ") for line in lines] == [False] * (len(lines) - 1) + [True]
+    return lines[-1].removeprefix("error: ")
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_a_bad_command_line_is_refused_in_one_line(refusals: dict[str, Finished], name: str) -> None:
+    assert re.search(REFUSALS[name][1], the_line(refusals[name]))
+
+
+@pytest.mark.parametrize("name", ["truncated", "empty"])
+def test_a_truncated_checkpoint_is_refused_and_left_alone(
+    folder: Path, refusals: dict[str, Finished], name: str
+) -> None:
+    path = folder / name / "checkpoint.safetensors"
+    assert re.match(re.escape(str(path)) + ": damaged", the_line(refusals[name]))
+    assert path.exists()
+
+
+def test_a_checkpoint_of_another_configuration_is_refused_and_left_alone(
+    folder: Path, killed: dict[str, Path], refusals: dict[str, Finished]
+) -> None:
+    line = the_line(refusals["another configuration"])
+    assert str(folder / "another configuration" / "checkpoint.safetensors") in line
+    assert "another configuration" in line
+    assert "hydra.run.dir" in line
+    assert files_below(folder / "another configuration") == files_below(killed["paper"])
+
+
+def test_an_output_folder_that_cannot_be_made_is_refused(folder: Path, refusals: dict[str, Finished]) -> None:
+    line = the_line(refusals["unwritable"])
+    assert str(folder / "file") in line
+    assert (folder / "file").read_text() == "in the way"
+
+
+def test_a_learning_rate_that_makes_the_loss_nan_ends_the_training_and_names_the_step(
+    folder: Path, refusals: dict[str, Finished]
+) -> None:
+    line = the_line(refusals["too fast"], training=True)
+    assert re.match(r"meta-update \d+: .*(nan|inf).*schedule\.learning_rate=1e\+30.*there is no checkpoint yet$", line)
+    assert not (folder / "too fast" / "optimizer.safetensors").exists()
+
+
+def test_a_training_that_diverges_keeps_its_last_good_checkpoint(
+    folder: Path, killed: dict[str, Path], refusals: dict[str, Finished]
+) -> None:
+    line = the_line(refusals["diverged"], training=True)
+    last = pd.read_csv(killed["paper"] / "history.csv")["update"].iloc[-1]
+    assert re.match(rf"meta-update \d+: .*(nan|inf).*the checkpoint of meta-update {last} is kept$", line)
+    kept, before = (load_arrays(path / "checkpoint.safetensors") for path in (folder / "diverged", killed["paper"]))
+    np.testing.assert_array_equal(kept["numbers"], before["numbers"])
+    weights = [(path / "optimizer.safetensors").read_bytes() for path in (folder / "diverged", killed["paper"])]
+    assert weights[0] == weights[1]
+
+
+def test_the_real_command_refuses_with_nothing_but_its_line(tmp_path: Path) -> None:
+    run = train(["optimizee=cubic"], tmp_path / "run")
+    assert run.status == 1
+    assert run.out == ""
+    assert run.err.startswith("error: optimizee=cubic: must be one of ")
+    assert run.err.count("\n") == 1
+    assert not (tmp_path / "run").exists()
