@@ -119,8 +119,8 @@ class Trainer:
         """Trains until the schedule's end, or until validation stops improving, from the last checkpoint if any.
 
         Raises:
-            InputError: the meta-loss or the meta-gradient is no longer finite (the last round's checkpoint stays), or the
-                checkpoint cannot be used.
+            InputError: the meta-loss or the meta-gradient is no longer finite (the last round's checkpoint stays), or
+                the checkpoint cannot be used.
         """
         path = self.folder / "checkpoint.safetensors"
         checkpoint = self._resume(path)
