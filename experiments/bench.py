@@ -87,7 +87,8 @@ def report(frame: pd.DataFrame, config: DictConfig, machine: Mapping[str, Any]) 
         f"{config.repeats}; memory: a process's peak, TensorFlow's own included; – : more than "
         f"{config.memory_limit} GiB.",
         "",
-        "- autodiff: plain automatic differentiation through the unroll; exact, sampled: rollout and replay",
+        "- autodiff: plain automatic differentiation through the unroll; exact, sampled: rollout and replay (tensors below "
+        "1024 coordinates, the quadratics' too, are never sampled)",
         "- rollout, optimizee: the forward run with the LSTM, and with SGD instead (what the optimizee itself costs)",
         "- floor: the LSTM's matrix products of rollout and replay, and nothing else",
     ]

@@ -73,11 +73,11 @@ def make_optimizee(name: str) -> tuple[Optimizee, int]:
     return make(), problems
 
 
-def make_lstm(optimizee: str) -> ParameterGroups:
+def make_lstm(optimizee: str, **arguments: Any) -> ParameterGroups:
     """The paper's optimizer for it, untrained."""
     if optimizee == "quadratics":
-        return everything(CoordinatewiseLSTM(preprocessing=Identity()))
-    return everything(CoordinatewiseLSTM(preprocessing=LogAndSign(), output_scale=0.1))
+        return everything(CoordinatewiseLSTM(preprocessing=Identity(), **arguments))
+    return everything(CoordinatewiseLSTM(preprocessing=LogAndSign(), output_scale=0.1, **arguments))
 
 
 # What is measured.
@@ -97,15 +97,16 @@ class Job:
 def methods(job: Job) -> dict[str, Callable[[], Any]]:
     """The methods of a job, each as a function that runs it once."""
     optimizee, problems = make_optimizee(job.optimizee)
-    optimizer, sgd = make_lstm(job.optimizee), everything(SGD(1e-9))
     keys = seeds.problem_keys(0, "train", range(problems))
-    begin = start(optimizee, optimizer, keys)
-    begin_sgd = Optimization(keys, begin.problem, begin.params, sgd.init(begin.params))
+    optimizer, sgd = make_lstm(job.optimizee), everything(SGD(1e-9))
+    begin, begin_sgd = (start(optimizee, one, keys) for one in (optimizer, sgd))
     count = sum(int(tf.size(tensor)) for tensor in begin.params.values())
+    in_one = make_lstm(job.optimizee, block_size=count)  # the plain way knows nothing of blocks
+    begin_in_one = begin._replace(state=in_one.init(begin.params))
     weights, first = tf.ones([job.steps]), tf.constant(0)
 
     def by_autodiff(begin: Optimization) -> Any:
-        return autodiff.meta_gradient(optimizee, optimizer, begin, first, weights, second_derivatives=False)[1]
+        return autodiff.meta_gradient(optimizee, in_one, begin, first, weights, second_derivatives=False)[1]
 
     def by_replay(begin: Optimization, fraction: float) -> Any:
         recorded = rollout(optimizee, optimizer, begin, first, job.steps, record=True).gradients
@@ -116,7 +117,7 @@ def methods(job: Job) -> dict[str, Callable[[], Any]]:
         return rollout(optimizee, optimizer, begin, first, job.steps, record=False).losses
 
     functions: dict[str, Callable[[], Any]] = {
-        "autodiff": partial(tf.function(by_autodiff), begin),
+        "autodiff": partial(tf.function(by_autodiff), begin_in_one),
         "exact": partial(tf.function(partial(by_replay, fraction=1.0)), begin),
         "sampled": partial(tf.function(partial(by_replay, fraction=job.fraction)), begin),
         "rollout": partial(tf.function(partial(forward, optimizer=optimizer)), begin),

@@ -44,8 +44,8 @@ class CoordinatewiseLSTM(snt.Module, CoordinatewiseOptimizer):
         output_scale: of the proposed update.
         output_deviation: multiplies the output layer's initial weights; below 1 the first updates are gentler.
         seed: decides φ's initial value.
-        block_size: how many coordinates to update at once. A block's gates should stay in the processor's cache, and
-            blocks run in parallel; the result does not depend on it.
+        block_size: how many coordinates to update at once. Blocks run in parallel, and large ones cost memory; the
+            result does not depend on it.
         dtype: of φ and of the state.
     """
 
@@ -56,7 +56,7 @@ class CoordinatewiseLSTM(snt.Module, CoordinatewiseOptimizer):
         output_scale: float = 1.0,
         output_deviation: float = 1.0,
         seed: int = 0,
-        block_size: int = 4096,
+        block_size: int = 8192,
         dtype: str = "float32",
     ):
         super().__init__(name="lstm_optimizer")
