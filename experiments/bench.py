@@ -19,6 +19,7 @@ from l2l_tf.checks import one_of
 
 META_STEPS = METHODS[:3]
 QUICK = {
+    "layers": [2],
     "steps": 2,
     "repeats": 1,
     "coordinates": [100],
@@ -67,7 +68,7 @@ def grow(study: str, jobs: list[Job], gib: float) -> list[dict[str, Any]]:
 def engine(config: DictConfig) -> pd.DataFrame:
     """One row a study, optimizee, unroll length and method."""
     gib = config.memory_limit
-    job = Job("", config.steps, config.fraction, config.repeats, METHODS)
+    job = Job("", tuple(config.layers), config.steps, config.fraction, config.repeats, METHODS)
     rows: list[dict[str, Any]] = []
     for name in config.optimizees:
         rows += compare(replace(job, optimizee=name), gib)
@@ -83,12 +84,12 @@ def report(frame: pd.DataFrame, config: DictConfig, machine: Mapping[str, Any]) 
         "# The cost of a meta-step",
         "",
         f"{machine['processor']}, {machine['cores']} cores, TensorFlow {machine['packages'].get('tensorflow', '')}. "
-        f"2×20 LSTM; T = {config.steps}; sampled: {config.fraction:g} of large tensors' coordinates; medians of "
-        f"{config.repeats}; memory: a process's peak, TensorFlow's own included; – : more than "
+        f"LSTM layers {list(config.layers)}; T = {config.steps}; sampled: {config.fraction:g} of large tensors' "
+        f"coordinates; medians of {config.repeats}; memory: a process's peak, TensorFlow's own included; – : more than "
         f"{config.memory_limit} GiB.",
         "",
-        "- autodiff: plain automatic differentiation through the unroll; exact, sampled: rollout and replay (tensors below "
-        "1024 coordinates, the quadratics' too, are never sampled)",
+        "- autodiff: plain automatic differentiation through the unroll",
+        "- exact, sampled: rollout and replay (tensors below 1024 coordinates, the quadratics' too, are never sampled)",
         "- rollout, optimizee: the forward run with the LSTM, and with SGD instead (what the optimizee itself costs)",
         "- floor: the LSTM's matrix products of rollout and replay, and nothing else",
     ]

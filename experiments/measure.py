@@ -7,7 +7,7 @@ reported as such; methods that are compared are timed in one process, turn about
 import multiprocessing
 import resource
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -73,11 +73,11 @@ def make_optimizee(name: str) -> tuple[Optimizee, int]:
     return make(), problems
 
 
-def make_lstm(optimizee: str, **arguments: Any) -> ParameterGroups:
+def make_lstm(optimizee: str, layers: Sequence[int], **arguments: Any) -> ParameterGroups:
     """The paper's optimizer for it, untrained."""
     if optimizee == "quadratics":
-        return everything(CoordinatewiseLSTM(preprocessing=Identity(), **arguments))
-    return everything(CoordinatewiseLSTM(preprocessing=LogAndSign(), output_scale=0.1, **arguments))
+        return everything(CoordinatewiseLSTM(layers, Identity(), **arguments))
+    return everything(CoordinatewiseLSTM(layers, LogAndSign(), output_scale=0.1, **arguments))
 
 
 # What is measured.
@@ -88,6 +88,7 @@ class Job:
     """One measurement: meta-steps of T = `steps` steps on an optimizee, by each of the methods in turn."""
 
     optimizee: str
+    layers: tuple[int, ...]
     steps: int
     fraction: float
     repeats: int
@@ -98,10 +99,10 @@ def methods(job: Job) -> dict[str, Callable[[], Any]]:
     """The methods of a job, each as a function that runs it once."""
     optimizee, problems = make_optimizee(job.optimizee)
     keys = seeds.problem_keys(0, "train", range(problems))
-    optimizer, sgd = make_lstm(job.optimizee), everything(SGD(1e-9))
+    optimizer, sgd = make_lstm(job.optimizee, job.layers), everything(SGD(1e-9))
     begin, begin_sgd = (start(optimizee, one, keys) for one in (optimizer, sgd))
     count = sum(int(tf.size(tensor)) for tensor in begin.params.values())
-    in_one = make_lstm(job.optimizee, block_size=count)  # the plain way knows nothing of blocks
+    in_one = make_lstm(job.optimizee, job.layers, block_size=count)  # the plain way knows nothing of blocks
     begin_in_one = begin._replace(state=in_one.init(begin.params))
     weights, first = tf.ones([job.steps]), tf.constant(0)
 

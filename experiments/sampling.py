@@ -28,6 +28,7 @@ class Subject:
 
     optimizee: str
     trained: str | None
+    layers: tuple[int, ...]
     fractions: tuple[float, ...]
     steps: int
     repeats: int
@@ -54,6 +55,7 @@ def study(config: DictConfig) -> pd.DataFrame:
             subject = Subject(
                 optimizee=optimizee,
                 trained=trained,
+                layers=tuple(config.layers),
                 fractions=tuple(config.fractions),
                 steps=config.steps,
                 repeats=config.repeats,
@@ -74,7 +76,7 @@ def look_at(subject: Subject) -> list[dict[str, Any]]:
     optimizee, problems = make_optimizee(subject.optimizee)
     if subject.optimizee == "MNIST net":
         optimizee = SonnetClassifier(mlp, load_mnist(subject.data, "train"))
-    optimizer = load_optimizer(subject.trained) if subject.trained else make_lstm(subject.optimizee)
+    optimizer = load_optimizer(subject.trained) if subject.trained else make_lstm(subject.optimizee, subject.layers)
     whole_below = 0 if subject.optimizee == "quadratics" else Replay.whole_below  # else quadratics are always whole
     replayers = {
         fraction: Replayer(optimizer, Replay(fraction=fraction, whole_below=whole_below))

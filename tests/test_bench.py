@@ -1,0 +1,44 @@
+"""The bench from end to end, in tiny sizes."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from experiments.measure import apart
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def take(gib: float) -> int:
+    """A task that needs so much memory."""
+    return int(np.ones(int(gib * 2**27)).sum())
+
+
+def test_a_quick_bench_writes_all_its_files(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "experiments.bench", "quick=true", f"folder={tmp_path}"]
+    subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True)
+    for name in ("engine.md", "engine.png", "engine.provenance.yaml", "sampling.provenance.yaml"):
+        assert (tmp_path / name).stat().st_size > 0
+    engine = pd.read_csv(tmp_path / "engine.csv")
+    assert set(engine.study) == {"optimizees", "coordinates", "unroll"}
+    assert (engine[["seconds", "peak_gib"]] > 0).all(axis=None)
+    sampling = pd.read_csv(tmp_path / "sampling.csv")
+    assert sampling.cosine.between(0.5, 1.0).all()
+    assert (sampling.noise > 0).all()
+
+
+@pytest.mark.parametrize("argument", ["studies=[engines]", "optimizees=[quadratic]"])
+def test_a_wrong_name_is_one_line(argument: str) -> None:
+    command = [sys.executable, "-m", "experiments.bench", argument]
+    run = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    assert run.returncode == 1
+    assert run.stderr.splitlines()[-1].startswith(f"error: {argument.split('=')[0]}=")
+
+
+def test_what_does_not_fit_into_memory_is_reported_as_such() -> None:
+    assert apart(4.0, take, 0.01) == 0.01 * 2**27 // 1
+    assert apart(4.0, take, 8.0) is None
