@@ -162,8 +162,7 @@ def matrix_products(optimizer: ParameterGroups, count: int, steps: int) -> Calla
 
 def turn_about(functions: Mapping[Any, Callable[[], Any]], repeats: int) -> dict[Any, float]:
     """Median seconds of each function; they take turns, so that what disturbs the machine disturbs them all."""
-    for run in functions.values():  # traces, compiles, warms up
-        run()
+    for run in functions.values():  # traces and compiles
         run()
     seconds: dict[Any, list[float]] = {name: [] for name in functions}
     for _ in range(repeats):

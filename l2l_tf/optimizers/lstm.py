@@ -6,7 +6,7 @@ import sonnet as snt
 import tensorflow as tf
 
 from l2l_tf import seeds
-from l2l_tf.checks import at_least, positive
+from l2l_tf.checks import at_least
 from l2l_tf.optimizers.base import CoordinatewiseOptimizer, State
 from l2l_tf.optimizers.preprocessing import Identity, Preprocessing
 
@@ -61,7 +61,7 @@ class CoordinatewiseLSTM(snt.Module, CoordinatewiseOptimizer):
     ):
         super().__init__(name="lstm_optimizer")
         self.preprocessing = preprocessing or Identity()
-        self.output_scale = positive("optimizer.output_scale", output_scale)
+        self.output_scale = at_least("optimizer.output_scale", output_scale, 0.0)
         self.block_size = at_least("optimizer.block_size", block_size, 1)
         self.dtype = tf.as_dtype(dtype)
         sizes = [at_least("optimizer.layers", size, 1) for size in layers]
