@@ -181,6 +181,7 @@ def measure(job: Job) -> dict[str, Any]:
 
 def within_limit(gib: float, task: Callable[[Any], Any], argument: Any) -> Any:
     """`task(argument)` under a limit of memory, in this process; None if that is not enough."""
+    tf.get_logger().setLevel("ERROR")  # one function after the other is traced here, and that is no mistake
     resource.setrlimit(resource.RLIMIT_AS, (int(gib * GIB), int(gib * GIB)))
     try:
         return task(argument)
