@@ -6,10 +6,10 @@ goes on from the last round and ends with the very same φ.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import sonnet as snt
@@ -27,6 +27,15 @@ from l2l_tf.meta.schedule import Schedule
 from l2l_tf.optimizees.base import Optimizee
 from l2l_tf.optimizers import CoordinatewiseOptimizer, ParameterGroups, everything
 from l2l_tf.trained import assign_variables, read_variables, variable_names
+
+
+class Unroll(NamedTuple):
+    """What decides one unroll: where it begins, its first step's number, w_t [T], and the seed of its sample."""
+
+    begin: Optimization
+    first_step: tf.Tensor
+    weights: tf.Tensor
+    sample_seed: tf.Tensor
 
 
 @dataclass
@@ -81,13 +90,22 @@ class Trainer:
         self.weights = schedule.step_weights()
         self._start = tf.function(lambda keys: start(self.optimizee, self.optimizer, keys))
         self._advance = tf.function(self._unroll_forward)
-        self._meta_step = tf.function(self._unroll_and_differentiate)
-        self._apply = tf.function(self._meta_update)
+        self._meta_step = tf.function(self._unroll_all_and_update)
 
-    # The three compiled functions.
+    # The compiled functions: start, advance and meta-step.
 
     def _unroll_forward(self, begin: Optimization, first_step: tf.Tensor) -> Optimization:
         return rollout(self.optimizee, self.optimizer, begin, first_step, self.schedule.unroll, record=False).end
+
+    def _unroll_all_and_update(self, unrolls: list[Unroll]) -> tuple[tf.Tensor, tf.Tensor, list[Optimization]]:
+        """A meta-update by one unroll of each optimization; in one graph, so that they run in parallel.
+
+        Returns their mean meta-loss, the meta-gradient's norm, and where each ended.
+        """
+        meta_losses, gradients, ends = zip(
+            *(self._unroll_and_differentiate(*unroll) for unroll in unrolls), strict=True
+        )
+        return tf.add_n(list(meta_losses)) / len(unrolls), self._meta_update(gradients), list(ends)
 
     def _unroll_and_differentiate(
         self, begin: Optimization, first_step: tf.Tensor, weights: tf.Tensor, sample_seed: tf.Tensor
@@ -103,7 +121,7 @@ class Trainer:
         meta_loss = tf.reduce_sum(weights * tf.reduce_mean(trajectory.losses[1:], axis=1))
         return meta_loss, gradient, trajectory.end
 
-    def _meta_update(self, gradients: list[tuple[tf.Tensor, ...]]) -> tf.Tensor:
+    def _meta_update(self, gradients: Sequence[tuple[tf.Tensor, ...]]) -> tf.Tensor:
         """ADAM on the mean of the side-by-side optimizations' meta-gradients, if it is finite; returns its norm."""
         mean = [tf.add_n(list(parts)) / len(parts) for parts in zip(*gradients, strict=True)]
         norm = tf.linalg.global_norm(mean)
@@ -189,23 +207,13 @@ class Trainer:
         running = self._begin_staggered(checkpoint)
         means = []
         for update in range(checkpoint.update, until):
-            gradients, meta_losses = [], []
-            for index, one in enumerate(running):
-                if one.step >= one.length:
-                    one = running[index] = self._begin(checkpoint)
-                sample_seed = tf.constant(
-                    seeds.generator(self.seed, "sample", update * len(running) + index).integers(2**31, size=2),
-                    tf.int32,
-                )
-                weights = tf.constant(self.weights[one.step : one.step + unroll])
-                meta_loss, gradient, one.optimization = self._meta_step(
-                    one.optimization, tf.constant(one.step), weights, sample_seed
-                )
-                one.step += unroll
-                gradients.append(gradient)
-                meta_losses.append(meta_loss)
+            running = [one if one.step < one.length else self._begin(checkpoint) for one in running]
             self.rate.assign(self.schedule.rate(update))
-            norm, mean = float(self._apply(gradients)), float(np.mean(meta_losses))
+            unrolls = [self._next_unroll(one, update * len(running) + index) for index, one in enumerate(running)]
+            meta_loss, gradient_norm, ends = self._meta_step(unrolls)
+            for one, one.optimization in zip(running, ends, strict=True):
+                one.step += unroll
+            mean, norm = float(meta_loss), float(gradient_norm)
             if not np.isfinite([norm, mean]).all():
                 raise self._diverged(
                     f"meta-update {update}: the meta-loss is {mean:.4g}, its gradient's norm {norm:.4g}", checkpoint
@@ -215,6 +223,12 @@ class Trainer:
             bar.update()
         checkpoint.update = until
         return float(np.mean(means)) / unroll
+
+    def _next_unroll(self, one: Running, number: int) -> Unroll:
+        """The unroll that an optimization does next; `number` counts unrolls since the training began."""
+        sample_seed = seeds.generator(self.seed, "sample", number).integers(2**31, size=2)
+        weights = self.weights[one.step : one.step + self.schedule.unroll]
+        return Unroll(one.optimization, tf.constant(one.step), tf.constant(weights), tf.constant(sample_seed, tf.int32))
 
     def _diverged(self, what: str, checkpoint: Checkpoint) -> InputError:
         rows = checkpoint.history
