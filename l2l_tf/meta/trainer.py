@@ -211,8 +211,8 @@ class Trainer:
             self.rate.assign(self.schedule.rate(update))
             unrolls = [self._next_unroll(one, update * len(running) + index) for index, one in enumerate(running)]
             meta_loss, gradient_norm, ends = self._meta_step(unrolls)
-            for one, one.optimization in zip(running, ends, strict=True):
-                one.step += unroll
+            for one, end in zip(running, ends, strict=True):
+                one.optimization, one.step = end, one.step + unroll
             mean, norm = float(meta_loss), float(gradient_norm)
             if not np.isfinite([norm, mean]).all():
                 raise self._diverged(
