@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 from omegaconf import DictConfig
 
 from experiments import sampling, store
@@ -16,6 +15,7 @@ from experiments.cli import command, plain
 from experiments.figures import style
 from experiments.measure import METHODS, OPTIMIZEES, Job, apart, measure
 from l2l_tf.checks import one_of
+from l2l_tf.files import write_whole
 
 META_STEPS = METHODS[:3]
 QUICK = {
@@ -156,7 +156,7 @@ def plot(frame: pd.DataFrame, folder: Path) -> None:
 def write_provenance(folder: Path, name: str, config: DictConfig, began: float) -> dict[str, Any]:
     """Writes where a study's results come from, beside them."""
     record = store.provenance(plain(config), time.monotonic() - began)
-    store.write_whole(folder / f"{name}.provenance.yaml", yaml.safe_dump(record, sort_keys=False).encode())
+    store.write_provenance(folder / name, record)
     return record
 
 
@@ -178,7 +178,7 @@ def main(config: DictConfig) -> None:
         store.write_table(folder / study, frame)
         record = write_provenance(folder, study, config, began)
         if study == "engine":
-            store.write_whole(folder / "engine.md", report(frame, config, record).encode())
+            write_whole(folder / "engine.md", report(frame, config, record).encode())
             plot(frame, folder)
 
 

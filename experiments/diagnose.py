@@ -24,7 +24,7 @@ from experiments.train import fingerprint
 from l2l_tf.diagnostics import Examiner
 from l2l_tf.errors import InputError
 from l2l_tf.faults import Finding, find_faults
-from l2l_tf.files import load_arrays
+from l2l_tf.files import load_arrays, write_whole
 from l2l_tf.meta import Schedule
 from l2l_tf.meta.checkpoint import Weights, load_checkpoint
 from l2l_tf.optimizers import everything
@@ -141,7 +141,7 @@ def main(config: DictConfig) -> None:
     )[["phi", "measure", "part", "position", "value"]]
     print(report(run, schedule, table, findings))
     store.write_table(run.folder / "diagnosis", table)
-    store.write_whole(run.folder / "diagnosis.png", draw(table, schedule, findings))
+    write_whole(run.folder / "diagnosis.png", draw(table, schedule, findings))
 
 
 # Reading what the training left.

@@ -18,6 +18,7 @@ import yaml
 from pandas.api import types
 
 from l2l_tf.errors import InputError
+from l2l_tf.files import write_whole
 
 # What a column holds, as a family of dtypes: int32 and int64 are both "integers".
 Schema = dict[str, str]
@@ -153,24 +154,6 @@ def check(path: Path, frame: pd.DataFrame, schema: Schema) -> None:
             raise InputError(f"{path}: column {name} must hold {family}, not {column.dtype}")
         if name != "loss" and column.isna().any():
             raise InputError(f"{path}: column {name} has missing values")
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that a reader finds the old content or the new, never a part: temporary file, then rename.
-
-    Raises:
-        InputError: the file cannot be written; the old one, if any, is untouched.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from error
-    finally:
-        if temporary.exists():
-            temporary.unlink()
 
 
 def provenance(config: Mapping[str, Any] | None, wall_time: float) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from omegaconf import DictConfig
 
 from experiments import store
 from experiments.cli import build, build_optimizee, command, plain
-from l2l_tf.files import written_whole
+from l2l_tf.files import write_whole
 from l2l_tf.meta.checkpoint import Checkpoint
 from l2l_tf.meta.trainer import Trainer
 from l2l_tf.trained import save_optimizer
@@ -42,9 +42,8 @@ def save_progress(folder: Path, origin: dict[str, Any], checkpoint: Checkpoint) 
     save_optimizer(folder, origin["config"]["optimizer"], checkpoint.best_weights)
     history = pd.DataFrame(checkpoint.history)
     store.write_table(folder / "history", history)
-    with written_whole(folder / "provenance.yaml") as temporary:
-        record = origin | {"wall_time": float(history.seconds.sum())}
-        temporary.write_text(yaml.safe_dump(record, sort_keys=False))
+    record = origin | {"wall_time": float(history.seconds.sum())}
+    write_whole(folder / "provenance.yaml", yaml.safe_dump(record, sort_keys=False).encode())
 
 
 def train(config: DictConfig, folder: Path) -> Checkpoint:

@@ -2,31 +2,35 @@
 
 import hashlib
 import os
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from l2l_tf.errors import InputError
 
 
-@contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`, which takes `path`'s place only when the block ends without an error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+def write_whole(path: Path, content: bytes | memoryview) -> None:
+    """Writes a file so that a reader finds the old content or the new, never a part: temporary file, then rename.
+
+    Missing folders are made.
+
+    Raises:
+        InputError: the file cannot be written; the old one, if any, is untouched.
+    """
+    temporary = path.with_name(f".{uuid4().hex}.tmp")  # beside it: only within a file system is a rename one step
     try:
-        yield temporary
-        temporary.chmod(0o644)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            temporary.write_bytes(content)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
 
 
 def _digest(arrays: Mapping[str, np.ndarray]) -> str:
@@ -38,10 +42,13 @@ def _digest(arrays: Mapping[str, np.ndarray]) -> str:
 
 
 def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Writes arrays into one safetensors file, with a checksum."""
+    """Writes arrays into one safetensors file, with a checksum.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
     contiguous = {name: np.ascontiguousarray(array).reshape(array.shape) for name, array in arrays.items()}
-    with written_whole(path) as temporary:
-        save_file(contiguous, temporary, {"sha256": _digest(contiguous)})
+    write_whole(path, save(contiguous, {"sha256": _digest(contiguous)}))
 
 
 def load_arrays(path: Path) -> dict[str, np.ndarray]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from l2l_tf.checks import one_of, positive
 from l2l_tf.errors import InputError
-from l2l_tf.files import written_whole
+from l2l_tf.files import write_whole
 from l2l_tf.inert_pickle import read_arrays
 from l2l_tf.optimizers import CoordinatewiseLSTM, Identity, LogAndSign
 from l2l_tf.trained import load_optimizer, save_optimizer
@@ -96,8 +96,7 @@ def export_l2l(folder: str | Path, file: str | Path, group: int | None = None) -
     }
     arrays["linear"] = {"w": optimizer.w_output.numpy().T, "b": optimizer.b_output.numpy()[:, 0]}
     contiguous = {module: {k: np.ascontiguousarray(v) for k, v in named.items()} for module, named in arrays.items()}
-    with written_whole(Path(file)) as temporary:
-        temporary.write_bytes(_pickled(contiguous))
+    write_whole(Path(file), _pickled(contiguous))
 
 
 def layer_sizes(arrays: Arrays, features: int, file: Path) -> list[int]:

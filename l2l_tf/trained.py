@@ -14,7 +14,7 @@ import yaml
 
 from l2l_tf import optimizers
 from l2l_tf.errors import InputError
-from l2l_tf.files import load_arrays, save_arrays, written_whole
+from l2l_tf.files import load_arrays, save_arrays, write_whole
 from l2l_tf.optimizers import CoordinatewiseOptimizer, ParameterGroups, everything
 
 _PREFIX = "l2l_tf.optimizers."
@@ -87,8 +87,7 @@ def assign_variables(optimizer: ParameterGroups, arrays: Mapping[str, np.ndarray
 
 def save_optimizer(folder: Path, config: Mapping[str, Any], weights: Mapping[str, np.ndarray]) -> None:
     """Writes a trained optimizer's folder."""
-    with written_whole(folder / "optimizer.yaml") as temporary:
-        temporary.write_text(yaml.safe_dump(dict(config), sort_keys=False))
+    write_whole(folder / "optimizer.yaml", yaml.safe_dump(dict(config), sort_keys=False).encode())
     save_arrays(folder / "optimizer.safetensors", weights)
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 
 from l2l_tf.errors import InputError
-from l2l_tf.files import load_arrays, save_arrays, written_whole
+from l2l_tf.files import load_arrays, save_arrays, write_whole
 from l2l_tf.meta.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from l2l_tf.optimizers import Adam, CoordinatewiseLSTM, ParameterGroups, everything
 from l2l_tf.trained import build_optimizer, load_optimizer, read_variables, save_optimizer
@@ -34,28 +34,46 @@ def refusal(call: Callable[[], object]) -> str:
 # Written whole or not at all
 
 
-def test_a_file_takes_its_place_only_when_it_is_complete(tmp_path: Path) -> None:
-    path = tmp_path / "below" / "file.txt"
-    with written_whole(path) as temporary:
-        temporary.write_text("one")
-        assert not path.exists()
-    assert path.read_text() == "one"
+def test_a_file_is_written_with_its_folders_and_written_over(tmp_path: Path) -> None:
+    path = tmp_path / "below" / "further" / "file.txt"
+    for content in (b"one", memoryview(b"two")):
+        write_whole(path, content)
+        assert path.read_bytes() == content
     assert os.listdir(path.parent) == ["file.txt"]
 
 
-def test_an_error_while_writing_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+@pytest.mark.parametrize("step", ["pathlib.Path.write_bytes", "os.replace"])
+def test_an_error_while_writing_leaves_the_old_file_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, error: BaseException
+) -> None:
     path = tmp_path / "file.txt"
     path.write_text("old")
 
-    def interrupted() -> None:
-        with written_whole(path) as temporary:
-            temporary.write_text("half")
-            raise KeyboardInterrupt
+    def fail(temporary: Path, _: object) -> None:
+        temporary.write_text("half")
+        raise error
 
-    with pytest.raises(KeyboardInterrupt):
-        interrupted()
+    monkeypatch.setattr(step, fail)
+    if isinstance(error, OSError):
+        assert refusal(lambda: write_whole(path, b"new")) == f"{path}: cannot be written (No space left on device)"
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            write_whole(path, b"new")
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["file.txt"]
+
+
+def test_a_file_in_the_place_of_its_folder_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    path = tmp_path / "file" / "below.txt"
+    assert refusal(lambda: write_whole(path, b"")).startswith(f"{path}: cannot be written (")
+
+
+def test_a_written_file_may_be_read_by_whom_the_umask_allows(tmp_path: Path) -> None:
+    save_arrays(tmp_path / "arrays.safetensors", {})
+    (tmp_path / "plain").touch()
+    assert (tmp_path / "arrays.safetensors").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
 # Arrays

