@@ -4,13 +4,13 @@
 them without a gradient. An optimizer that treats every coordinate alike makes the same updates either way.
 """
 
-import posixpath
 from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
 
 from l2l_tf.errors import InputError
+from l2l_tf.names import short_names
 from l2l_tf.optimizers import Group, ParameterGroups, everything
 
 Patterns = Sequence[str | Sequence[str]]
@@ -66,20 +66,12 @@ def regrouped(optimizer: ParameterGroups, parameters: Patterns | None) -> Parame
 def variable_rules(optimizer: ParameterGroups, variables: Sequence[Any]) -> list[VariableRule]:
     """Each variable's rule, by the group that its short name belongs to.
 
+    The last module stays in a name: `sequential/dense/kernel` becomes `dense/kernel` even where it is the only layer.
+
     Raises:
         InputError: a pattern matches no name, or a name belongs to no group or to several.
     """
-    names = short_names([getattr(variable, "path", variable.name) for variable in variables])
+    names = short_names([getattr(variable, "path", variable.name) for variable in variables], keep=1)
     owners = {name: index for index, members in enumerate(optimizer.assign(list(set(names)))) for name in members}
     singles = [everything(group.optimizer) for group in optimizer.groups]  # shared: one trace for each shape
     return [VariableRule(singles[owners[name]], variable) for name, variable in zip(names, variables, strict=True)]
-
-
-def short_names(paths: Sequence[str]) -> list[str]:
-    """Variables' names without `:0` and without the modules around all of them.
-
-    The last module always stays: `sequential/dense/kernel` becomes `dense/kernel` even where it is the only layer.
-    """
-    names = [path.split(":")[0] for path in paths]
-    around = posixpath.commonpath([posixpath.dirname(posixpath.dirname(name)) for name in names])
-    return [name.removeprefix(f"{around}/") for name in names]

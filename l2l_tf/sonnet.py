@@ -39,8 +39,7 @@ class LearnedOptimizer(snt.Optimizer):
         super().__init__(name)
         self.learning_rate = learning_rate
         self.state: list[list[tf.Variable]] = []
-        with tf.name_scope(""):  # else Sonnet's scope around constructors gets into the names of φ's variables
-            self._optimizer = regrouped(load_optimizer(folder), parameters)
+        self._optimizer = regrouped(load_optimizer(folder), parameters)
         self._rules: list[VariableRule] = []
         self._references: list[object] = []
 

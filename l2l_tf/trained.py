@@ -15,6 +15,7 @@ import yaml
 from l2l_tf import optimizers
 from l2l_tf.errors import InputError
 from l2l_tf.files import load_arrays, save_arrays, write_whole
+from l2l_tf.names import short_names
 from l2l_tf.optimizers import CoordinatewiseOptimizer, ParameterGroups, everything
 
 _PREFIX = "l2l_tf.optimizers."
@@ -54,12 +55,15 @@ def build_optimizer(config: Mapping[str, Any]) -> CoordinatewiseOptimizer | Para
 
 
 def variable_names(optimizer: ParameterGroups) -> list[str]:
-    """Names of φ's tensors, in the order of `trainable_variables`: `0/lstm_1/w_gates`, the number being the group's."""
-    return [
-        f"{index}/{variable.name.removesuffix(':0').split('/', 1)[-1]}"
-        for index, group in enumerate(optimizer.groups)
-        for variable in group.optimizer.trainable_variables
-    ]
+    """Names of φ's tensors, in the order of `trainable_variables`: `0/lstm_1/w_gates`, the number being the group's.
+
+    Where an optimizer has several variables of one name, their position tells them apart: `0/Variable:1`.
+    """
+    names = []
+    for index, group in enumerate(optimizer.groups):
+        short = short_names([variable.name for variable in group.optimizer.trainable_variables])
+        names += [f"{index}/{n}" if short.count(n) == 1 else f"{index}/{n}:{k}" for k, n in enumerate(short)]
+    return names
 
 
 def read_variables(optimizer: ParameterGroups) -> dict[str, np.ndarray]:

@@ -17,7 +17,7 @@ from hypothesis.extra import numpy as arrays_of
 from l2l_tf.errors import InputError
 from l2l_tf.files import load_arrays, save_arrays, write_whole
 from l2l_tf.meta.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from l2l_tf.optimizers import Adam, CoordinatewiseLSTM, ParameterGroups, everything
+from l2l_tf.optimizers import SGD, Adam, CoordinatewiseLSTM, ParameterGroups, everything
 from l2l_tf.trained import build_optimizer, load_optimizer, read_variables, save_optimizer
 
 
@@ -246,6 +246,28 @@ def test_the_tensors_are_named_by_group_and_layer() -> None:
     assert set(read_variables(everything(build_optimizer(GROUPS)))) == {
         *(f"0/lstm_{k}/{kind}_gates" for k in (1, 2) for kind in "wb"),
         *(f"{group}/{kind}_output" for group in (0, 1) for kind in "wb"),
+    }
+
+
+def test_the_names_do_not_depend_on_the_scope_in_which_an_optimizer_is_made(folder: Path) -> None:
+    alone = read_variables(load_optimizer(folder))
+    with tf.name_scope("x"), tf.name_scope("y"):
+        within = read_variables(load_optimizer(folder))
+        assert list(within) == list(alone)
+        save_optimizer(folder, LSTM, within)
+    for name, array in read_variables(load_optimizer(folder)).items():
+        np.testing.assert_array_equal(array, alone[name])
+
+
+def test_variables_of_one_name_are_told_apart() -> None:
+    class Scaled(SGD):
+        trainable_variables = (tf.Variable(1.0), tf.Variable(2.0), tf.Variable(3.0, name="scale"))
+
+    arrays = read_variables(everything(Scaled(0.1)))
+    assert {name: float(array) for name, array in arrays.items()} == {
+        "0/Variable:0": 1.0,
+        "0/Variable:1": 2.0,
+        "0/scale": 3.0,
     }
 
 

@@ -1,6 +1,5 @@
 """Any Sonnet classifier as an optimizee: its parameters are θ, its minibatch cross entropy is f(θ)."""
 
-import os
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
@@ -11,6 +10,7 @@ import tensorflow as tf
 from l2l_tf.checks import at_least
 from l2l_tf.data import Images
 from l2l_tf.errors import InputError
+from l2l_tf.names import short_names
 from l2l_tf.optimizees.base import Optimizee, Parameters
 
 
@@ -56,7 +56,8 @@ class SonnetClassifier(Optimizee):
         logits, labels = self._net.apply(params, self._state, one_image)[0].shape[-1], int(data.labels.max()) + 1
         if logits < labels:
             raise InputError(f"optimizee.module: makes {logits} logits for {labels} labels: must make one for each")
-        self._references = _short_names({reference.deref().name: reference for reference in params})
+        names = short_names([reference.deref().name for reference in params])
+        self._references = dict(zip(names, params, strict=True))
         self.shapes = {name: reference.deref().shape for name, reference in self._references.items()}
 
     def init(self, seed: tf.Tensor) -> Parameters:
@@ -90,13 +91,3 @@ class SonnetClassifier(Optimizee):
     @staticmethod
     def _inputs(images: tf.Tensor) -> tf.Tensor:
         return tf.cast(images, tf.float32) / 255.0
-
-
-def _short_names(named: Mapping[str, Any]) -> dict[str, Any]:
-    """Variables' names without `:0` and without the path that all of them share: `mlp/linear_0/w:0` to `linear_0/w`."""
-    names = [name.removesuffix(":0") for name in named]
-    shared = os.path.commonpath([os.path.dirname(name) for name in names]) if len(names) > 1 else ""
-    return {
-        os.path.relpath(name, shared) if shared else name: item
-        for name, item in zip(names, named.values(), strict=True)
-    }
