@@ -18,7 +18,8 @@ from experiments.cli import build, build_optimizee, plain
 from l2l_tf.checks import at_least, one_of
 from l2l_tf.data.cifar10 import CLASSES
 from l2l_tf.errors import InputError
-from l2l_tf.evaluation import evaluate
+from l2l_tf.evaluation import Evaluator, accuracies, as_frame
+from l2l_tf.optimizees import SonnetClassifier
 from l2l_tf.trained import load_optimizer
 from l2l_tf.tuning import tune
 
@@ -50,7 +51,7 @@ class Panel:
     problems: int = 100
     window: int = 1
     keep_last: int | None = None
-    batch: int = 20
+    batch: int = 5
     learned: Mapping[str, str] = field(default_factory=dict)
     baselines: bool = True
 
@@ -131,7 +132,7 @@ def tune_panel(config: DictConfig, panel: Panel) -> pd.DataFrame:
     """Tunes every baseline on the panel's validation problems, or reads what is stored from the same settings."""
     if not panel.baselines:
         return pd.DataFrame(columns=list(store.TUNING)).astype({"chosen": bool})
-    path = Path(config.results) / "tuning" / f"{panel.name}.parquet"
+    path = _results(config, "tuning", panel)
     settings = _settings(config, panel, ("baselines", "tuning"))
     if _up_to_date(path, settings):
         return store.read_parquet(path, store.TUNING)
@@ -162,15 +163,18 @@ def tune_panel(config: DictConfig, panel: Panel) -> pd.DataFrame:
 
 
 def evaluate_panel(config: DictConfig, panel: Panel) -> Path:
-    """Runs the tuned baselines and the learned optimizers on the panel's test problems and stores their curves."""
-    path = Path(config.results) / "curves" / f"{panel.name}.parquet"
+    """Runs the tuned baselines and the learned optimizers on the panel's test problems and stores their curves.
+
+    Where the optimizee is a classifier, its final accuracy on all test images is stored too.
+    """
+    path = _results(config, "curves", panel)
     settings = _settings(config, panel, ("baselines", "tuning"))
     settings["trained"] = {name: _digest(config, source) for name, source in panel.learned.items()}
     if _up_to_date(path, settings):
         return path
     rates = tune_panel(config, panel)
     began = time.monotonic()
-    frames = []
+    frames, accuracy_frames = [], []
     for architecture, variant in panel.variants(config.optimizee):
         optimizee = build_optimizee(variant, "test")
         label = _label(config, architecture)
@@ -178,20 +182,21 @@ def evaluate_panel(config: DictConfig, panel: Panel) -> Path:
         optimizers = {str(name): build(config.baselines[name])(float(rate)) for name, rate in chosen.items()}
         optimizers |= {name: load_optimizer(_trained(config, source)) for name, source in panel.learned.items()}
         for name, optimizer in optimizers.items():
-            curves = evaluate(
-                optimizee,
-                optimizer,
-                problems=panel.problems,
-                steps=panel.steps,
-                seed=config.seed,
-                batch=panel.batch,
-                progress=f"{panel.name} {label} {name}",
-            )
+            evaluator = Evaluator(optimizee, optimizer, panel.steps, panel.batch)
+            progress = f"{panel.name} {label} {name}"
+            losses, finals = evaluator.losses(config.seed, "test", range(panel.problems), progress)
+            curves = as_frame(losses)
             if panel.keep_last is not None:
                 curves = curves[curves.step > panel.steps - panel.keep_last]
-            frames.append(curves.assign(optimizer=name, optimizee=label, **architecture))
-    frame = pd.concat(frames, ignore_index=True).assign(experiment=config.name, panel=panel.name)
-    store.write_curves(path, frame, store.provenance(settings, time.monotonic() - began))
+            origin = {"experiment": config.name, "panel": panel.name, "optimizer": name, "optimizee": label}
+            frames.append(curves.assign(**origin, **architecture))
+            if isinstance(optimizee, SonnetClassifier):
+                right = pd.DataFrame({"seed": range(panel.problems), "accuracy": accuracies(optimizee, finals)})
+                accuracy_frames.append(right.assign(**origin, step=panel.steps, **architecture))
+    provenance = store.provenance(settings, time.monotonic() - began)
+    if accuracy_frames:
+        store.write_accuracies(_results(config, "accuracy", panel), pd.concat(accuracy_frames), provenance)
+    store.write_curves(path, pd.concat(frames, ignore_index=True), provenance)  # last: it says that the panel is done
     _report(str(path), f"{panel.problems} problems, {panel.steps} steps")
     return path
 
@@ -202,6 +207,10 @@ def _report(what: str, line: str) -> None:
 
 def _label(config: DictConfig, architecture: Mapping[str, Any]) -> str:
     return " ".join([str(config.name), *(f"{key}={value}" for key, value in architecture.items())])
+
+
+def _results(config: DictConfig, kind: str, panel: Panel) -> Path:
+    return Path(config.results) / kind / f"{panel.name}.parquet"
 
 
 def _trained(config: DictConfig, source: str) -> Path:

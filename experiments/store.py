@@ -40,6 +40,7 @@ CURVES: Schema = {
     "loss": "floats",
 }
 ARCHITECTURES: Schema = CURVES | {"layers": "integers", "units": "integers"}  # figure 6
+ACCURACIES: Schema = {name: family for name, family in CURVES.items() if name != "loss"} | {"accuracy": "numbers"}
 UPDATES: Schema = {  # figure 10
     "optimizer": "strings",
     "coordinate": "integers",
@@ -86,6 +87,22 @@ def write_curves(path: Path, frame: pd.DataFrame, provenance: Mapping[str, Any])
     check(path, frame, curves_schema(path.stem))
     write_provenance(path, provenance)
     write_whole(path, _parquet(_compact(path, frame)))
+
+
+def write_accuracies(path: Path, frame: pd.DataFrame, provenance: Mapping[str, Any]) -> None:
+    """Store the final accuracies of one panel, and where they come from beside them.
+
+    Args:
+        path: ``results/accuracy/<panel>.parquet``; missing folders are made.
+        frame: one row a (optimizer, problem), columns as in ``ACCURACIES`` and any others.
+        provenance: what ``provenance()`` returns.
+
+    Raises:
+        InputError: a column is missing or of the wrong type, there are no rows, or the file cannot be written.
+    """
+    check(path, frame, ACCURACIES)
+    write_provenance(path, provenance)
+    write_whole(path, _parquet(frame))
 
 
 def write_provenance(path: Path, provenance: Mapping[str, Any]) -> None:

@@ -23,7 +23,7 @@ from experiments.statistics import (
     problem_losses,
     unpaired_difference,
 )
-from experiments.store import TUNING, is_learned, read_curves, read_parquet, write_table, write_whole
+from experiments.store import ACCURACIES, TUNING, is_learned, read_curves, read_parquet, write_table, write_whole
 from l2l_tf.errors import InputError
 
 # The rule behind every verdict; claims.md opens with it.
@@ -53,7 +53,6 @@ is `reproduced`.
 """
 
 REPRODUCED = {True: "reproduced", False: "not reproduced"}
-ACCURACY = "-accuracy"  # results/curves/<panel>-accuracy.parquet holds another measure
 
 Panels = Mapping[str, pd.DataFrame]
 
@@ -307,17 +306,33 @@ def final_loss_table(panels: Panels, rates: Mapping[str, pd.DataFrame]) -> pd.Da
     return whole.reindex(columns=columns).astype({"layers": "Int64", "units": "Int64"})
 
 
-def main(results: Path = Path("results")) -> list[Path]:
-    """Write ``tables/claims.csv``, ``tables/claims.md`` and ``tables/final_loss.csv`` and return their paths.
+def accuracy_table(accuracies: pd.DataFrame) -> pd.DataFrame:
+    """The final accuracy on test images of every optimizer in every panel.
 
     Args:
-        results: the folder that has ``curves/`` and, perhaps, ``tuning/``.
+        accuracies: one row a (panel, optimizee, optimizer, problem), columns as in ``store.ACCURACIES``.
+
+    Returns:
+        Columns panel, optimizee, optimizer, step, mean, ci_low, ci_high, n; a fraction of all test images.
+    """
+    rows = []
+    for place, group in accuracies.groupby(["panel", "optimizee", "optimizer", "step"], sort=False):
+        interval = mean_interval(group.accuracy.to_numpy(dtype=np.float64))
+        rows.append((*place, float(interval.mean), float(interval.low), float(interval.high), len(group)))
+    return pd.DataFrame(rows, columns=["panel", "optimizee", "optimizer", "step", "mean", "ci_low", "ci_high", "n"])
+
+
+def main(results: Path = Path("results")) -> list[Path]:
+    """Write ``tables/claims.csv``, ``claims.md``, ``final_loss.csv`` and ``accuracy.csv`` and return their paths.
+
+    Args:
+        results: the folder that has ``curves/`` and, perhaps, ``tuning/`` and ``accuracy/``.
 
     Raises:
         InputError: a stored file is bad, or a table cannot be written.
     """
     files = sorted((results / "curves").glob("*.parquet"))
-    panels = {path.stem: read_curves(path) for path in files if not path.stem.endswith(ACCURACY)}
+    panels = {path.stem: read_curves(path) for path in files}
     tuned = {panel: results / "tuning" / f"{panel}.parquet" for panel in panels}
     rates = {panel: read_parquet(path, TUNING) for panel, path in tuned.items() if path.exists()}
     claims = claims_table(panels)
@@ -325,7 +340,12 @@ def main(results: Path = Path("results")) -> list[Path]:
     write_table(folder / "claims", claims)
     write_whole(folder / "claims.md", f"# Claims\n\n{RULE}\n{markdown(claims)}".encode())
     write_table(folder / "final_loss", final_loss_table(panels, rates))
-    return [folder / name for name in ("claims.csv", "claims.md", "final_loss.csv")]
+    written = [folder / name for name in ("claims.csv", "claims.md", "final_loss.csv")]
+    accuracies = [read_parquet(path, ACCURACIES) for path in sorted((results / "accuracy").glob("*.parquet"))]
+    if accuracies:
+        write_table(folder / "accuracy", accuracy_table(pd.concat(accuracies)))
+        written.append(folder / "accuracy.csv")
+    return written
 
 
 def markdown(table: pd.DataFrame) -> str:

@@ -11,6 +11,7 @@ from l2l_tf import seeds
 from l2l_tf.checks import at_least
 from l2l_tf.meta.rollout import rollout, start
 from l2l_tf.optimizees.base import Optimizee, Parameters
+from l2l_tf.optimizees.sonnet_classifier import SonnetClassifier
 from l2l_tf.optimizers import CoordinatewiseOptimizer, ParameterGroups, everything
 
 
@@ -81,6 +82,17 @@ def evaluate(
     at_least("problems", problems, 1)
     losses, _ = Evaluator(optimizee, optimizer, steps, batch).losses(seed, stream, range(problems), progress)
     return as_frame(losses)
+
+
+def accuracies(optimizee: SonnetClassifier, finals: Sequence[Parameters]) -> np.ndarray:
+    """The accuracy on all images of each problem, [problems], from the final parameters of each batch of problems."""
+    accuracy = tf.function(optimizee.accuracy)
+    unstacked = [
+        {name: tensor[k] for name, tensor in params.items()}
+        for params in finals
+        for k in range(next(iter(params.values())).shape[0])
+    ]
+    return np.array([float(accuracy(params)) for params in unstacked])
 
 
 def as_frame(losses: np.ndarray) -> pd.DataFrame:

@@ -1,13 +1,16 @@
 """Evaluation: paired problems, the frame, and the analytic course of gradient descent on a quadratic."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from l2l_tf import seeds
+from l2l_tf.data import Images
 from l2l_tf.errors import InputError
-from l2l_tf.evaluation import Evaluator, as_frame, evaluate
-from l2l_tf.optimizees import Quadratic, Simple
+from l2l_tf.evaluation import Evaluator, accuracies, as_frame, evaluate
+from l2l_tf.optimizees import Quadratic, Simple, SonnetClassifier, mlp
 from l2l_tf.optimizers import SGD, Adam, CoordinatewiseLSTM, Group, ParameterGroups
 
 QUADRATIC = Quadratic(dimension=3)
@@ -115,3 +118,15 @@ def test_an_evaluator_follows_a_learning_rate_that_is_assigned() -> None:
 def test_an_empty_evaluation_is_refused(problems: int, steps: int, batch: int, line: str) -> None:
     with pytest.raises(InputError, match=line):
         evaluate(Simple(), SGD(0.1), problems=problems, steps=steps, batch=batch)
+
+
+def test_accuracies_are_those_of_each_problems_final_parameters() -> None:
+    draw = np.random.default_rng(0)
+    data = Images(draw.integers(0, 256, [1200, 3, 3, 1]).astype(np.uint8), (np.arange(1200) % 3).astype(np.int32))
+    classifier = SonnetClassifier(partial(mlp, layers=1, units=4, classes=3), data, batch_size=8)
+    _, finals = Evaluator(classifier, SGD(1.0), steps=5, batch=2).losses(0, "test", range(3))
+    params = [{name: tensor[k] for name, tensor in finals[batch].items()} for batch, k in ((0, 0), (0, 1), (1, 0))]
+    expected = [
+        np.mean(np.argmax(classifier.logits(one, tf.constant(data.images)), axis=1) == data.labels) for one in params
+    ]
+    np.testing.assert_allclose(accuracies(classifier, finals), expected, rtol=1e-6)

@@ -5,11 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
 
 from experiments import store
+from l2l_tf.data.mnist import to_idx
 
 ROOT = Path(__file__).parent.parent
 TINY = [
@@ -82,6 +84,42 @@ def test_a_second_run_finds_everything_done(results: Path) -> None:
     finished = run("reproduce", *TINY, f"results={results}")
     assert finished.returncode == 0, finished.stderr
     assert {path: path.stat().st_mtime_ns for path in files} == before
+
+
+def test_mnist_from_small_files(tmp_path: Path) -> None:
+    """Figure 4 (centre) and figure 10 on 24 training and 8 test images, with the final accuracy."""
+    draw = np.random.default_rng(0)
+    for count, part in ((24, "train"), (8, "t10k")):
+        images, labels = draw.integers(0, 256, [count, 4, 4]), np.arange(count) % 10
+        for name, array in ((f"{part}-images-idx3-ubyte", images), (f"{part}-labels-idx1-ubyte", labels)):
+            (tmp_path / "data/mnist").mkdir(parents=True, exist_ok=True)
+            (tmp_path / "data/mnist" / name).write_bytes(to_idx(array))
+    arguments = [
+        "experiment=mnist",
+        "panel=figure_4_centre",
+        "panels.figure_4_centre.problems=3",
+        f"data.dir={tmp_path}/data",
+        "+optimizee.data.verify=false",
+        "optimizee.module.units=3",
+        "optimizee.batch_size=4",
+        "schedule.epochs=1",
+        "schedule.validation.every=1",
+        "schedule.validation.problems=2",
+        "tuning.problems=2",
+        "tuning.per_decade=1",
+        "updates.coordinates=[0,5]",
+        f"results={tmp_path}/results",
+    ]
+    finished = run("reproduce", *arguments)
+    assert finished.returncode == 0, finished.stderr
+    results = tmp_path / "results"
+    assert (results / "figures/figure_10.png").is_file()
+    stored = store.read_parquet(results / "accuracy/4-centre.parquet", store.ACCURACIES)
+    assert (stored.accuracy * 8 % 1 == 0).all()  # shares of eight test images
+    table = pd.read_csv(results / "tables/accuracy.csv").set_index("optimizer")
+    assert set(table.index) == {"LSTM", "SGD", "RMSprop", "ADAM", "NAG"}
+    assert (table.n == 3).all()
+    assert table.loc["ADAM", "mean"] == pytest.approx(stored[stored.optimizer == "ADAM"].accuracy.mean())
 
 
 @pytest.mark.parametrize(

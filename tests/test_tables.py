@@ -300,8 +300,6 @@ def test_main_writes_the_tables(tmp_path: Path) -> None:
     store(tmp_path, spoil(panel("4-left", {"LSTM": 0.1} | BASELINES, range(1, 101)), "SGD", np.nan))
     store(tmp_path, figure_6([0.3, 0.3, 0.6]))
     store(tmp_path, panel("8-left", {"LSTM": 0.1} | BASELINES, range(1, 129)))
-    accuracy = panel("4-left", {"LSTM": 0.9} | BASELINES, range(100, 101))
-    write_curves(tmp_path / "curves" / "4-left-accuracy.parquet", accuracy, {})
     rates = {"optimizee": "net", "optimizer": ["SGD", "SGD", "NAG"], "learning_rate": [0.1, 0.3, 0.01], "loss": 1.0}
     tuning = pd.DataFrame(rates | {"chosen": [False, True, True], "n": 10})
     write_table(tmp_path / "tuning" / "4-left", tuning, parquet=True)
