@@ -1,10 +1,11 @@
-"""Why does this meta-training not learn? `python -m experiments.diagnose run=runs/quadratic`.
+"""Why does this meta-training not learn? `python -m experiments.diagnose runs/quadratic`.
 
 Examines the φ that training started with, the best one and the last one; prints what it measures, what healthy values
 look like and what to try otherwise, and names the fault. `diagnosis.csv` and `diagnosis.png` go to the run's folder.
 """
 
 import io
+import sys
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,11 +128,17 @@ class Run:
     history: pd.DataFrame
 
 
+def positional(argument: str) -> str:
+    """A command-line argument that is a folder, rather than an override, as the override that Hydra understands."""
+    is_folder = Path(argument).is_dir() or not ("=" in argument or argument.startswith("-"))
+    return f"run='{argument}'" if is_folder else argument
+
+
 @command("diagnose")
 def main(config: DictConfig) -> None:
     """Diagnoses the run in the folder `run`."""
     if config.run is None:
-        raise InputError("run=null: must be the folder that experiments.train left, such as run=runs/quadratic")
+        raise InputError("run=null: must be the folder that experiments.train left, such as runs/quadratic")
     run = read_run(Path(str(config.run)), config.data.dir)
     schedule = build(run.config.schedule)
     tables = examine(run, schedule, config.problems, config.horizon)
@@ -327,4 +334,5 @@ def draw_measure(axes: Axes, measure: Measure, rows: pd.DataFrame) -> None:
 
 
 if __name__ == "__main__":
+    sys.argv[1:] = [positional(argument) for argument in sys.argv[1:]]
     main()

@@ -97,13 +97,13 @@ def test_the_fault_is_named(
     fault: str, training: list[str], tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     call("train", *training, f"data.dir={data}", f"hydra.run.dir={tmp_path}")
-    assert call("diagnose", f"run={tmp_path}", f"data.dir={data}") == 0
+    assert call("diagnose", str(tmp_path), f"data.dir={data}") == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line for line in lines if line.startswith("fault:")] == [f"fault: {fault}"], "\n".join(lines)
 
 
 def test_nothing_is_found_in_a_healthy_run(healthy: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert call("diagnose", f"run={healthy}", f"data.dir={data}") == 0
+    assert call("diagnose", str(healthy), f"data.dir={data}") == 0
     printed = capsys.readouterr().out
     assert printed.rstrip().endswith("fault: nothing found"), printed
     assert printed.count("healthy: ") == printed.count("otherwise: ") == 8
@@ -145,7 +145,7 @@ def test_a_damaged_run_gets_one_line(
 ) -> None:
     run = shutil.copytree(healthy, tmp_path / "run")
     damage(run)
-    error = str(call("diagnose", f"run={run}", f"data.dir={tmp_path}"))  # sys.exit of a line: status 1
+    error = str(call("diagnose", str(run), f"data.dir={tmp_path}"))  # sys.exit of a line: status 1
     assert error.startswith("error: ")
     assert line in error
     assert "\n" not in error

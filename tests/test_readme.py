@@ -4,15 +4,21 @@ import re
 from pathlib import Path
 from typing import Any
 
+import keras
+import numpy as np
+import pytest
+import sonnet as snt
 import tensorflow as tf
 
 from l2l_tf.evaluation import evaluate
 from l2l_tf.meta import Schedule, Validation
 from l2l_tf.meta.trainer import Trainer
 from l2l_tf.optimizees import Quadratic
-from l2l_tf.optimizers import CoordinatewiseLSTM
+from l2l_tf.optimizers import CoordinatewiseLSTM, everything
+from l2l_tf.trained import build_optimizer, read_variables, save_optimizer
 
 ROOT = Path(__file__).parent.parent
+LSTM = {"_target_": "l2l_tf.optimizers.CoordinatewiseLSTM", "layers": [4], "output_scale": 0.01}
 
 
 def examples() -> dict[str, dict[str, Any]]:
@@ -44,11 +50,22 @@ def test_the_example_optimizer_descends() -> None:
     assert losses[20] < 0.5 * losses[0]
 
 
-def test_the_stored_optimizer_is_used_as_the_readme_says() -> None:
-    section = (ROOT / "README.md").read_text().split("\n## Use a trained optimizer")[1]
-    code = re.findall(r"```python\n(.*?)```", section, re.DOTALL)[0]
-    params = {"w": tf.ones([3, 2]), "b": tf.zeros([2])}
-    gradients = {"w": tf.ones([3, 2]), "b": -tf.ones([2])}
-    names: dict[str, Any] = {"params": params, "gradients": gradients}
-    exec(code.replace('"results/', f'"{ROOT}/results/'), names)
-    assert {name: tuple(update.shape) for name, update in names["updates"].items()} == {"w": (3, 2), "b": (2,)}
+@pytest.mark.parametrize("framework", ["sonnet", "keras"])
+def test_a_trained_optimizer_is_used_as_the_readme_says(framework: str, tmp_path: Path) -> None:
+    section = (ROOT / "README.md").read_text().split("\n## Use a trained optimizer")[1].split("\n## ")[0]
+    codes = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    code = next(code for code in codes if f"l2l_tf.{framework}" in code)
+    folder = ROOT / "results/trained/mnist"
+    if not folder.exists():  # before anybody has trained it
+        save_optimizer(tmp_path, LSTM, read_variables(everything(build_optimizer(LSTM))))
+        folder = tmp_path
+    images, labels = tf.random.stateless_normal([8, 5], [0, 1]), tf.range(8) % 3
+    model = snt.nets.MLP([4, 3]) if framework == "sonnet" else keras.Sequential([keras.layers.Dense(3)])
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, model(images)))
+    before = [tf.identity(variable) for variable in model.trainable_variables]
+    exec(code.replace("results/trained/mnist", str(folder)), {"model": model, "loss": loss, "tape": tape})
+    if framework == "keras":
+        model.fit(images, labels, verbose=0)
+    after = model.trainable_variables
+    assert all(np.abs(new - old).max() > 0 for new, old in zip(after, before, strict=True))
