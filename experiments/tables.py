@@ -24,6 +24,7 @@ from experiments.statistics import (
     unpaired_difference,
 )
 from experiments.store import ACCURACIES, TUNING, is_learned, read_curves, read_parquet, write_table, write_whole
+from experiments.trainings import trainings_table
 from l2l_tf.errors import InputError
 
 # The rule behind every verdict; claims.md opens with it.
@@ -323,10 +324,13 @@ def accuracy_table(accuracies: pd.DataFrame) -> pd.DataFrame:
 
 
 def main(results: Path = Path("results")) -> list[Path]:
-    """Write ``tables/claims.csv``, ``claims.md``, ``final_loss.csv`` and ``accuracy.csv`` and return their paths.
+    """Write ``claims.csv``, ``claims.md``, ``final_loss.csv``, ``accuracy.csv`` and ``trainings.csv`` into ``tables/``.
 
     Args:
-        results: the folder that has ``curves/`` and, perhaps, ``tuning/`` and ``accuracy/``.
+        results: the folder that has ``curves/`` and, perhaps, ``tuning/``, ``accuracy/``, ``trained/``, ``tried/``.
+
+    Returns:
+        The files' paths; the last two are only written when there is something to put into them.
 
     Raises:
         InputError: a stored file is bad, or a table cannot be written.
@@ -345,6 +349,10 @@ def main(results: Path = Path("results")) -> list[Path]:
     if accuracies:
         write_table(folder / "accuracy", accuracy_table(pd.concat(accuracies)))
         written.append(folder / "accuracy.csv")
+    trainings = trainings_table(results)
+    if len(trainings):
+        write_table(folder / "trainings", trainings)
+        written.append(folder / "trainings.csv")
     return written
 
 

@@ -1,0 +1,55 @@
+"""What was tried: one row for every stored training, from its provenance and its history.
+
+`results/trained/` holds the optimizers that the figures show, `results/tried/` the records of trainings that were not
+kept, `results/sweeps/` the tables of searches.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from l2l_tf.errors import InputError
+
+SCHEDULE = ("steps", "shortest", "unroll", "problems", "optimizations", "learning_rate", "decay", "clip_norm")
+OPTIMIZER = ("output_scale", "output_deviation")
+
+
+def trainings_table(results: Path) -> pd.DataFrame:
+    """One row a training: its name, what was varied, and what it gave.
+
+    Returns:
+        Columns experiment, training (the folder), the schedule's and the optimizer's settings, meta_updates,
+        best_validation_loss, best_at (meta-update), hours, revision.
+
+    Raises:
+        InputError: a record cannot be read.
+    """
+    records = sorted(path for kind in ("trained", "tried") for path in (results / kind).glob("*/provenance.yaml"))
+    rows = [_row(path, str(path.parent.relative_to(results))) for path in records]
+    return pd.DataFrame(rows).sort_values(["experiment", "training"]) if rows else pd.DataFrame()
+
+
+def _row(path: Path, name: str) -> dict[str, Any]:
+    try:
+        record = yaml.safe_load(path.read_text())
+        history = pd.read_csv(path.with_name("history.csv"))
+        config, best = record["config"], history.loc[history.validation_loss.idxmin()]
+        schedule = config["schedule"]
+        return {
+            "experiment": config["name"],
+            "training": name,
+            **{key: schedule[key] for key in SCHEDULE},
+            "fraction": schedule["replay"]["fraction"],
+            **{key: config["optimizer"].get(key) for key in OPTIMIZER},
+            "p": config["optimizer"].get("preprocessing", {}).get("p"),
+            "functions": config["optimizee"].get("functions"),
+            "meta_updates": int(history["update"].iloc[-1]),
+            "best_validation_loss": best.validation_loss,
+            "best_at": int(best["update"]),
+            "hours": record["wall_time"] / 3600,
+            "revision": str(record["revision"])[:7] + "+" * bool(record["dirty"]),
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
+        raise InputError(f"{path}: no readable record of a training ({' '.join(str(error).split())})") from error

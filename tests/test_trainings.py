@@ -1,0 +1,57 @@
+"""The table of what was tried, from records as `experiments.train` leaves them."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from experiments.trainings import trainings_table
+from l2l_tf.errors import InputError
+
+SCHEDULE = {
+    "steps": 100,
+    "shortest": None,
+    "unroll": 20,
+    "problems": 1,
+    "optimizations": 5,
+    "learning_rate": 2e-3,
+    "decay": "cosine",
+    "clip_norm": 10.0,
+    "replay": {"fraction": 0.125},
+}
+
+
+def record(folder: Path, losses: list[float], learning_rate: float) -> Path:
+    folder.mkdir(parents=True)
+    config = {
+        "name": "mnist",
+        "schedule": SCHEDULE | {"learning_rate": learning_rate},
+        "optimizer": {"output_scale": 0.1, "preprocessing": {"p": 10.0}},
+        "optimizee": {},
+    }
+    origin = {"wall_time": 1800.0, "revision": "0123456789", "dirty": True, "config": config}
+    (folder / "provenance.yaml").write_text(yaml.safe_dump(origin))
+    updates = [100 * (k + 1) for k in range(len(losses))]
+    pd.DataFrame({"update": updates, "validation_loss": losses}).to_csv(folder / "history.csv", index=False)
+    return folder
+
+
+def test_each_training_is_a_row_with_its_best_validation(tmp_path: Path) -> None:
+    record(tmp_path / "trained/mnist", [0.5, 0.2, 0.3], 1e-3)
+    record(tmp_path / "tried/too_fast", [0.9], 1e-1)
+    table = trainings_table(tmp_path).set_index("training")
+    assert list(table.index) == ["trained/mnist", "tried/too_fast"]
+    assert list(table.best_validation_loss) == [0.2, 0.9]
+    assert list(table.best_at) == [200, 100]
+    assert list(table.meta_updates) == [300, 100]
+    assert list(table.learning_rate) == [1e-3, 1e-1]
+    assert set(table.hours) == {0.5}
+    assert set(table.revision) == {"0123456+"}  # with uncommitted changes
+
+
+def test_a_damaged_record_is_named(tmp_path: Path) -> None:
+    folder = record(tmp_path / "trained/mnist", [0.5], 1e-3)
+    (folder / "provenance.yaml").write_text("revision: 1\n")
+    with pytest.raises(InputError, match=r"mnist/provenance\.yaml: no readable record"):
+        trainings_table(tmp_path)
