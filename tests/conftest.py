@@ -1,8 +1,10 @@
-"""Before any test: TensorFlow stays quiet and hypothesis is patient, since the first call of everything is slow."""
+"""Before any test: TensorFlow starts as in the commands, and hypothesis is patient, since first calls are slow."""
 
 import os
 
 from hypothesis import HealthCheck, settings
+
+import experiments  # noqa: F401  it starts TensorFlow with oneDNN
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
