@@ -20,6 +20,7 @@ from l2l_tf.data.cifar10 import CLASSES
 from l2l_tf.errors import InputError
 from l2l_tf.evaluation import Evaluator, accuracies, as_frame
 from l2l_tf.optimizees import SonnetClassifier
+from l2l_tf.optimizers import ParameterGroups, everything
 from l2l_tf.trained import load_optimizer
 from l2l_tf.tuning import tune
 
@@ -39,8 +40,9 @@ class Panel:
         window: the baselines are tuned by their mean loss over the last `window` steps.
         keep_last: store only so many of each run's last steps; None for all.
         batch: problems run at once.
-        learned: names of learned optimizers, and the trained experiments they come from. One called `LSTM-sub` must
-            have been trained on labels that the panel's images do not have.
+        learned: names of learned optimizers, and the trained experiments they come from; `cifar10:1` is the optimizer
+            of group 1 of those that cifar10 trained, for all parameters. One called `LSTM-sub` must have been trained
+            on labels that the panel's images do not have.
         baselines: whether the baselines run too; learned optimizers may be compared with another panel's.
     """
 
@@ -80,18 +82,29 @@ def select(config: DictConfig) -> list[Panel]:
     Raises:
         InputError: an unknown panel, or an unknown key in one.
     """
-    available = plain(config.panels)
+    available = all_panels(config)
     if not available:
         raise InputError("panels: there are none; choose an experiment that has some, such as experiment=quadratic")
     chosen = list(available) if config.panel is None else [one_of("panel", str(config.panel), available)]
-    allowed = {item.name for item in fields(Panel)} - {"key"}
-    for key in chosen:
-        for attribute in available[key]:
-            one_of(f"panels.{key}: key", attribute, allowed)
-    default = {"learned": {"LSTM": config.name}}
-    panels = [Panel(key, **(default | available[key])) for key in chosen]
+    panels = [available[key] for key in chosen]
     for panel in panels:
         check_unseen_labels(config, panel)
+    return panels
+
+
+def all_panels(config: DictConfig) -> dict[str, Panel]:
+    """Every panel of the experiment, by its key.
+
+    Raises:
+        InputError: an unknown key in a panel.
+    """
+    allowed = {item.name for item in fields(Panel)} - {"key"}
+    default = {"learned": {"LSTM": config.name}}
+    panels = {}
+    for key, settings in plain(config.panels).items():
+        for attribute in settings:
+            one_of(f"panels.{key}: key", attribute, allowed)
+        panels[key] = Panel(key, **(default | settings))
     return panels
 
 
@@ -108,9 +121,30 @@ def check_unseen_labels(config: DictConfig, panel: Panel) -> None:
     if source is None:
         return
     record = _trained(config, source) / "provenance.yaml"
-    if source != config.name and not record.exists():
-        return  # evaluation will say that it is missing
-    trained = yaml.safe_load(record.read_text())["config"] if record.exists() else config
+    if record.exists():
+        refuse_common_labels(config, panel, yaml.safe_load(record.read_text())["config"])
+    elif source == config.name:  # another one that is missing: evaluation will say so
+        refuse_common_labels(config, panel, config)
+
+
+def check_training_labels(config: DictConfig) -> None:
+    """Refuses to train an `LSTM-sub` on images of the labels that its panel will test it on.
+
+    Raises:
+        InputError: a label in common, or an unknown one.
+    """
+    for panel in all_panels(config).values():
+        if panel.learned.get(UNSEEN) == config.name:
+            refuse_common_labels(config, panel, config)
+
+
+def refuse_common_labels(config: DictConfig, panel: Panel, trained: Mapping[str, Any]) -> None:
+    """Refuses a training, by its configuration, that has images of one of the panel's labels.
+
+    Raises:
+        InputError: a label in common, or an unknown one.
+    """
+    source = panel.learned[UNSEEN]
     _, variant = panel.variants(config.optimizee)[0]
     key = f"panels.{panel.key}.optimizee.data.labels"
     common = _labels(key, variant) & _labels(f"{source}: optimizee.data.labels", trained["optimizee"])
@@ -180,7 +214,7 @@ def evaluate_panel(config: DictConfig, panel: Panel) -> Path:
         label = _label(config, architecture)
         chosen = rates[rates.chosen & (rates.optimizee == label)].set_index("optimizer").learning_rate
         optimizers = {str(name): build(config.baselines[name])(float(rate)) for name, rate in chosen.items()}
-        optimizers |= {name: load_optimizer(_trained(config, source)) for name, source in panel.learned.items()}
+        optimizers |= {name: load_learned(config, source) for name, source in panel.learned.items()}
         for name, optimizer in optimizers.items():
             evaluator = Evaluator(optimizee, optimizer, panel.steps, panel.batch)
             progress = f"{panel.name} {label} {name}"
@@ -201,6 +235,20 @@ def evaluate_panel(config: DictConfig, panel: Panel) -> Path:
     return path
 
 
+def load_learned(config: DictConfig, source: str) -> ParameterGroups:
+    """The optimizer that a panel's `learned` names: `mnist`, or `cifar10:1` for the one of group 1 alone.
+
+    Raises:
+        InputError: there is none, its files are damaged, or it has no such group.
+    """
+    optimizer = load_optimizer(_trained(config, source))
+    _, colon, group = source.partition(":")
+    if not colon:
+        return optimizer
+    index = one_of(f"learned={source}: group", group, map(str, range(len(optimizer.groups))))
+    return everything(optimizer.groups[int(index)].optimizer)
+
+
 def _report(what: str, line: str) -> None:
     tqdm.write(f"{what}: {line}")
 
@@ -214,13 +262,15 @@ def _results(config: DictConfig, kind: str, panel: Panel) -> Path:
 
 
 def _trained(config: DictConfig, source: str) -> Path:
-    return Path(config.results) / "trained" / source
+    return Path(config.results) / "trained" / source.partition(":")[0]
 
 
 def _digest(config: DictConfig, source: str) -> str:
-    path = _trained(config, source) / "optimizer.safetensors"
+    folder = _trained(config, source)
+    path = folder / "optimizer.safetensors"
     if not path.is_file():
-        raise InputError(f"{path}: no trained optimizer; train it with python -m experiments.train experiment={source}")
+        command = f"python -m experiments.train experiment={folder.name}"
+        raise InputError(f"{path}: no trained optimizer; train it with {command}")
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 

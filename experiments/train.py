@@ -18,6 +18,7 @@ from omegaconf import DictConfig
 
 from experiments import store
 from experiments.cli import build, build_optimizee, command, plain
+from experiments.panels import check_training_labels
 from l2l_tf.files import write_whole
 from l2l_tf.meta.checkpoint import Checkpoint
 from l2l_tf.meta.trainer import Trainer
@@ -48,6 +49,7 @@ def save_progress(folder: Path, origin: dict[str, Any], checkpoint: Checkpoint) 
 
 def train(config: DictConfig, folder: Path) -> Checkpoint:
     """Trains what the configuration describes, in `folder`."""
+    check_training_labels(config)
     resolved = plain(config)
     trainer = Trainer(
         optimizee=build_optimizee(config.optimizee, "train"),

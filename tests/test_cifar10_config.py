@@ -127,6 +127,7 @@ FIRST, SECOND = "optimizer.groups.0.parameters", "optimizer.groups.1.parameters"
         ([f"{SECOND}=[conv_*/b,linear_*]"], "error: optimizer.groups: parameter 'batch_norm_0/offset' is in 0 groups"),
         (["optimizee.data.labels=[cat,unicorn]"], "error: labels=['cat', 'unicorn']: must be a list of different"),
         (["optimizee.module.classes=4"], "error: optimizee.module: makes 4 logits for 10 labels"),
+        (["panels.figure_7_left.problems=0"], "error: panels.figure_7_left.problems=0: must be an integer"),
     ],
 )
 def test_training_refuses_bad_input_with_one_line(
@@ -137,6 +138,36 @@ def test_training_refuses_bad_input_with_one_line(
     assert said.startswith(line)
     assert "\n" not in said
     assert not list(tmp_path.glob("*.safetensors"))
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (
+            "[truck,deer,0]",
+            "LSTM-sub (cifar10_sub5) is trained on airplane, deer as well: must have no label in common",
+        ),
+        ("null", "is trained on airplane, automobile, bird, cat, deer as well"),
+        ("[dog,unicorn]", "error: cifar10_sub5: optimizee.data.labels=unicorn: must be one of 0, 1, 2"),
+    ],
+)
+def test_sub_is_not_trained_on_labels_of_its_panel(
+    labels: str, said: str, small_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = [f"data.dir={small_data}", "+optimizee.data.verify=false", f"hydra.run.dir={tmp_path}"]
+    line = line_of("train", ["experiment=cifar10_sub5", f"optimizee.data.labels={labels}", *data], monkeypatch)
+    assert said in line
+    assert "\n" not in line
+    assert not list(tmp_path.glob("*.safetensors"))
+
+
+def test_damaged_data_ends_the_training_with_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "cifar10").mkdir()
+    (tmp_path / "cifar10" / "cifar10.npz").write_bytes(b"PK\3\4 and no more")
+    arguments = ["experiment=cifar10", f"data.dir={tmp_path}", f"hydra.run.dir={tmp_path / 'run'}"]
+    line = line_of("train", arguments, monkeypatch)
+    assert line.startswith(f"error: {tmp_path}/cifar10/cifar10.npz: must be the file that `make data` writes")
+    assert "\n" not in line
 
 
 @pytest.mark.parametrize(
