@@ -1,4 +1,4 @@
-"""Tables from the stored curves: every claim of the paper with a verdict, and every optimizer's final loss.
+"""Tables from the stored curves: every claim of the paper with a verdict, final losses, transfer between data sets.
 
 ``python -m experiments.tables`` reads ``results/curves`` and ``results/tuning`` and writes ``results/tables``.
 """
@@ -44,6 +44,7 @@ bootstrap interval `ci_low` to `ci_high` (10,000 resamples of the problems, seed
   and on CIFAR-10, their difference's interval is that of two independent samples; `ci_high` < 0.
 - LSTM-sub hardly worse: LSTM-sub (`learned`) has a mean no higher than the upper end of the LSTM's own 95% interval
   (`best_baseline` is the LSTM, `difference` the measured gap).
+- one LSTM for all parameters worse than two (`learned` is the one, `best_baseline` the two): `ci_low` > 0.
 - beyond 1,000 steps: `best_baseline` is the same optimizer's own earlier loss; `ci_high` < 0, and it diverged on no
   problem: every loss finite, and each problem's loss over the last steps below its first loss.
 
@@ -165,6 +166,16 @@ def sub_hardly_worse(claim: Claim, panels: Panels) -> list[Row]:
     return [claim.row(sub.mean(), lstm.mean(), "LSTM", paired_difference(sub, lstm), len(losses), holds)]
 
 
+def one_is_not_enough(claim: Claim, panels: Panels) -> list[Row]:
+    """The single LSTM for all parameters, run on the same problems, is above the two."""
+    if SINGLE not in panels:
+        return []
+    losses = problem_losses(pd.concat([panels[claim.panel], panels[SINGLE]]), claim.window)
+    single, two = losses["LSTM-single"].to_numpy(), losses["LSTM"].to_numpy()
+    difference = paired_difference(single, two)
+    return [claim.row(single.mean(), two.mean(), "LSTM", difference, len(losses), bool(difference.low > 0))]
+
+
 def stays_stable(claim: Claim, panels: Panels) -> list[Row]:
     """A learned optimizer ends below its own loss at step 200 and diverges on no problem: a row for each one."""
     curves = panels[claim.panel]
@@ -184,6 +195,9 @@ def stays_stable(claim: Claim, panels: Panels) -> list[Row]:
     return rows
 
 
+SINGLE = "cifar10-single"
+# Panels of optimizers that were trained on other data, and the panels of the same problems that have the baselines.
+TRANSFERS = {"transfer-mnist": "4-centre", "transfer-cifar10": "7-left"}
 LAST_10 = Window(91, 100)
 LAST_100 = Window(901, 1000)
 AREA = Window(1, 1000, log=True)
@@ -200,6 +214,9 @@ FINAL = {  # the final loss of each panel
     "7-left": LAST_100,
     "7-centre": LAST_100,
     "7-right": LAST_100,
+    SINGLE: LAST_100,
+    "transfer-mnist": LAST_10,
+    "transfer-cifar10": LAST_100,
     "beyond-1000": Window(991, 1000),
 }
 
@@ -248,6 +265,13 @@ CLAIMS = (
                 LAST_100,
                 sub_hardly_worse,
             ),
+        )
+    ),
+    *(
+        Claim(f"7-left-single-{name}", "7-left", f"One LSTM for all parameters {how}", window, one_is_not_enough)
+        for name, how, window in (
+            ("final", "is worse than two on CIFAR-10 after 1,000 steps", LAST_100),
+            ("area", "is worse than two on CIFAR-10 over the whole run", AREA),
         )
     ),
     Claim(
@@ -307,6 +331,35 @@ def final_loss_table(panels: Panels, rates: Mapping[str, pd.DataFrame]) -> pd.Da
     return whole.reindex(columns=columns).astype({"layers": "Int64", "units": "Int64"})
 
 
+def transfer_table(panels: Panels, rates: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Optimizers used on other data than they were trained on, beside that data's own LSTM and tuned baselines.
+
+    Args:
+        panels: curves by the panel's name; of ``TRANSFERS``, those count of which both panels are there.
+        rates: as for ``final_loss_table``.
+
+    Returns:
+        Columns panel, optimizer, learning_rate, window, mean, ci_low, ci_high, n, diverged, and the mean difference to
+        the best baseline on the same problems: best_baseline, difference, difference_low, difference_high.
+
+    Raises:
+        InputError: the two panels' problems or steps are not the same.
+    """
+    columns = ["panel", "optimizer", "learning_rate", "window", "mean", "ci_low", "ci_high", "n", "diverged"]
+    tables = []
+    for panel, home in TRANSFERS.items():
+        if panel in panels and home in panels:
+            curves = pd.concat([panels[home], panels[panel]]).assign(panel=panel)
+            table = final_loss_table({panel: curves}, {panel: rates[home]} if home in rates else {})[columns]
+            losses = problem_losses(curves, FINAL[panel])
+            best = best_baseline(losses)
+            gaps = [paired_difference(losses[name].to_numpy(), losses[best].to_numpy()) for name in table.optimizer]
+            ends = {"difference": "mean", "difference_low": "low", "difference_high": "high"}
+            differences = {name: [float(getattr(gap, end)) for gap in gaps] for name, end in ends.items()}
+            tables.append(table.assign(best_baseline=best, **differences))
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+
 def accuracy_table(accuracies: pd.DataFrame) -> pd.DataFrame:
     """The final accuracy on test images of every optimizer in every panel.
 
@@ -324,13 +377,13 @@ def accuracy_table(accuracies: pd.DataFrame) -> pd.DataFrame:
 
 
 def main(results: Path = Path("results")) -> list[Path]:
-    """Write ``claims.csv``, ``claims.md``, ``final_loss.csv``, ``accuracy.csv`` and ``trainings.csv`` into ``tables/``.
+    """Write the tables into ``tables/``: claims, final losses, accuracies, trainings, transfer.
 
     Args:
         results: the folder that has ``curves/`` and, perhaps, ``tuning/``, ``accuracy/``, ``trained/``, ``tried/``.
 
     Returns:
-        The files' paths; the last two are only written when there is something to put into them.
+        The files' paths; the last three are only written when there is something to put into them.
 
     Raises:
         InputError: a stored file is bad, or a table cannot be written.
@@ -346,13 +399,15 @@ def main(results: Path = Path("results")) -> list[Path]:
     write_table(folder / "final_loss", final_loss_table(panels, rates))
     written = [folder / name for name in ("claims.csv", "claims.md", "final_loss.csv")]
     accuracies = [read_parquet(path, ACCURACIES) for path in sorted((results / "accuracy").glob("*.parquet"))]
-    if accuracies:
-        write_table(folder / "accuracy", accuracy_table(pd.concat(accuracies)))
-        written.append(folder / "accuracy.csv")
-    trainings = trainings_table(results)
-    if len(trainings):
-        write_table(folder / "trainings", trainings)
-        written.append(folder / "trainings.csv")
+    more = {
+        "accuracy": accuracy_table(pd.concat(accuracies)) if accuracies else pd.DataFrame(),
+        "trainings": trainings_table(results),
+        "transfer": transfer_table(panels, rates),
+    }
+    for name, table in more.items():
+        if len(table):
+            write_table(folder / name, table)
+            written.append(folder / f"{name}.csv")
     return written
 
 

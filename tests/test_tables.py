@@ -266,6 +266,77 @@ def test_smaller_lead_and_worse_sub() -> None:
     assert sub["difference"] == pytest.approx(0.04, abs=0.005)
 
 
+def single(level: float) -> pd.DataFrame:
+    """The panel of the single LSTM: no baselines, for it has the problems of 7-left."""
+    return panel("cifar10-single", {"LSTM-single": level}, range(1, 1001), seeds=10)
+
+
+@pytest.mark.parametrize(("level", "verdict"), [(0.4, "reproduced"), (0.3, "not reproduced"), (0.2, "not reproduced")])
+def test_a_single_lstm_is_held_against_the_two(level: float, verdict: str) -> None:
+    panels = {"7-left": cifar("7-left", 0.3), "cifar10-single": single(level)}
+    if level == 0.3:  # an exact tie
+        panels["cifar10-single"]["loss"] = panels["7-left"].query("optimizer == 'LSTM'")["loss"].to_numpy()
+    final, area = claim(panels, "7-left-single-final"), claim(panels, "7-left-single-area")
+    assert final["verdict"] == area["verdict"] == verdict
+    assert final["best_baseline_name"] == "LSTM"
+    assert final["difference"] == pytest.approx(level - 0.3, abs=0.02)
+    assert area["difference"] == pytest.approx(np.log(level / 0.3), abs=0.05)
+
+
+def test_the_single_lstm_must_have_run_on_the_problems_of_the_two() -> None:
+    fewer = single(0.4).query("seed < 9")
+    with pytest.raises(InputError, match="not all run on the same seeds and steps"):
+        tables.claims_table({"7-left": cifar("7-left", 0.3), "cifar10-single": fewer})
+
+
+def test_final_loss_at_1000_steps_is_the_mean_of_the_last_100() -> None:
+    panels = {"7-left": cifar("7-left", 0.3), "cifar10-single": single(0.4)}
+    assert set(tables.final_loss_table(panels, {})["window"]) == {"mean loss over steps 901-1000"}
+
+
+# Transfer
+
+
+def test_transfer_stands_beside_the_baselines_of_the_same_problems() -> None:
+    home = panel("4-centre", {"LSTM": 0.3} | BASELINES, range(101))
+    guest = panel("transfer-mnist", {"LSTM-CIFAR-10": 0.6}, range(101))
+    rates = pd.DataFrame({"optimizee": "net", "optimizer": ["SGD", "NAG"], "learning_rate": [3.0, 1.0], "chosen": True})
+    table = tables.transfer_table({"4-centre": home, "transfer-mnist": guest}, {"4-centre": rates})
+    assert set(table["panel"]) == {"transfer-mnist"}
+    assert set(table["best_baseline"]) == {"NAG"}
+    rows = table.set_index("optimizer")
+    assert set(rows.index) == {"LSTM", "LSTM-CIFAR-10", "SGD", "NAG"}
+    assert rows["difference"].round(1).to_dict() == {"LSTM": -0.2, "LSTM-CIFAR-10": 0.1, "SGD": 0.5, "NAG": 0.0}
+    assert rows["difference_high"].to_dict()["LSTM"] < 0 < rows["difference_low"].to_dict()["LSTM-CIFAR-10"]
+    assert rows["learning_rate"].dropna().to_dict() == {"SGD": 3.0, "NAG": 1.0}
+    assert (rows["ci_low"] <= rows["mean"]).all()
+
+
+def test_transfer_of_a_diverging_optimizer_is_infinite() -> None:
+    home = panel("4-centre", {"LSTM": 0.3} | BASELINES, range(101))
+    guest = spoil(panel("transfer-mnist", {"LSTM-CIFAR-10": 0.6}, range(101)), "LSTM-CIFAR-10", np.nan)
+    table = tables.transfer_table({"4-centre": home, "transfer-mnist": guest}, {})
+    row = table[table["optimizer"] == "LSTM-CIFAR-10"].iloc[0]
+    assert (row["mean"], row["difference"], row["diverged"]) == (np.inf, np.inf, 1)
+
+
+def test_transfer_needs_both_panels_and_the_same_problems() -> None:
+    home = panel("4-centre", {"LSTM": 0.3} | BASELINES, range(101))
+    guest = panel("transfer-mnist", {"LSTM-CIFAR-10": 0.6}, range(101), seeds=5)
+    assert tables.transfer_table({"4-centre": home}, {}).empty
+    assert tables.transfer_table({"transfer-mnist": guest}, {}).empty
+    with pytest.raises(InputError, match="panel transfer-mnist: the optimizers were not all run on the same seeds"):
+        tables.transfer_table({"4-centre": home, "transfer-mnist": guest}, {})
+
+
+def test_main_writes_the_transfer_table_when_its_curves_are_stored(tmp_path: Path) -> None:
+    store(tmp_path, panel("7-left", {"LSTM": 0.3} | BASELINES, range(1, 1001), seeds=5))
+    assert "transfer.csv" not in [path.name for path in tables.main(tmp_path)]
+    store(tmp_path, panel("transfer-cifar10", {"LSTM-MNIST": 0.6}, range(1, 1001), seeds=5))
+    written = {path.name: path for path in tables.main(tmp_path)}
+    assert set(pd.read_csv(written["transfer.csv"])["optimizer"]) == {"LSTM", "LSTM-MNIST", "NAG", "SGD"}
+
+
 def test_lead_and_sub_are_skipped_where_curves_are_missing() -> None:
     names = set(tables.claims_table({"7-centre": cifar("7-centre", 0.3)})["claim"])
     assert names == {"7-centre-final", "7-centre-area"}
