@@ -197,7 +197,11 @@ def trainings(folder: Path, whole: Path) -> dict[str, Finished]:
     }
     commands = [[*arguments, f"hydra.run.dir={folder / name}"] for name, arguments in lines.items()]
     commands.append(["-m", *QUICK, "schedule.learning_rate=0.01,0.001", f"hydra.sweep.dir={folder / 'sweep'}"])
-    commands.append(["-m", *QUICK, "schedule.learning_rate=1e30,0.001", f"hydra.sweep.dir={folder / 'diverging'}"])
+    diverging = folder / "diverging"
+    diverging.joinpath("2").mkdir(parents=True)
+    diverging.joinpath("2", "error.txt").write_text("of an earlier attempt")
+    numbered = [f"hydra.sweep.dir={diverging}", "hydra.sweep.subdir=${hydra:job.num}"]
+    commands.append(["-m", *QUICK, "schedule.learning_rate=1e30,-1,0.001", *numbered])
     return dict(zip([*lines, "sweep", "diverging"], train_all(*commands), strict=True))
 
 
@@ -300,13 +304,20 @@ def test_a_multirun_makes_a_folder_for_each_run_and_a_table_of_all(
     assert weights[0] != weights[1]
 
 
-def test_a_run_that_diverges_does_not_stop_the_others_of_a_multirun(
+def test_runs_that_fail_do_not_stop_the_others_of_a_multirun_and_are_marked_in_its_table(
     folder: Path, trainings: dict[str, Finished]
 ) -> None:
     run = trainings["diverging"]
     assert run.status == 1
-    assert re.match(r"error: .*learning_rate=1e\+30", run.err.splitlines()[-1])
+    assert re.fullmatch(r"error: 2 of 3 runs failed, sweep\.csv says which; .*rate=.*", run.err.splitlines()[-1])
+    assert run.err.lower().count("error") == 1
     assert "Traceback" not in run.err
+    table = pd.read_csv(folder / "diverging" / "sweep.csv", index_col="schedule.learning_rate", keep_default_na=False)
+    assert table.index[0] == 0.001
+    assert table.error[0.001] == ""
+    assert float(table.best_validation_loss[0.001]) < 1
+    assert re.match(r"meta-update \d+: .*schedule\.learning_rate=1e\+30", table.error[1e30])
+    assert table.error[-1.0].startswith("schedule.learning_rate=-1: must be")
     assert len(list((folder / "diverging").glob("*/optimizer.safetensors"))) == 1
 
 
