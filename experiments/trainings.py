@@ -35,7 +35,7 @@ def _row(path: Path, name: str) -> dict[str, Any]:
     try:
         record = yaml.safe_load(path.read_text())
         history = pd.read_csv(path.with_name("history.csv"))
-        config, best = record["config"], history.loc[history.validation_loss.idxmin()]
+        config, best = record["config"], history.iloc[int(history.validation_loss.argmin())]
         schedule = config["schedule"]
         return {
             "experiment": config["name"],
