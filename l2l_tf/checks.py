@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from l2l_tf.errors import InputError
 
@@ -24,6 +24,13 @@ def positive(key: str, value: float) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
         raise InputError(f"{key}={value}: must be a finite number above 0")
     return value
+
+
+def instance_of(key: str, value: Any, *kinds: type) -> None:
+    """Checks that `value`, which a configuration built, is of one of `kinds`."""
+    if not isinstance(value, kinds):
+        names = " or ".join(kind.__name__ for kind in kinds)
+        raise InputError(f"{key}={type(value).__name__}: must be of type {names}")
 
 
 def one_of(key: str, value: str, allowed: Iterable[str]) -> str:

@@ -8,7 +8,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from l2l_tf import seeds
-from l2l_tf.checks import at_least
+from l2l_tf.checks import at_least, instance_of
 from l2l_tf.meta.rollout import rollout, start
 from l2l_tf.optimizees.base import Optimizee, Parameters
 from l2l_tf.optimizees.sonnet_classifier import SonnetClassifier
@@ -30,6 +30,7 @@ class Evaluator:
         steps: int,
         batch: int = 32,
     ):
+        instance_of("optimizee", optimizee, Optimizee)
         self.optimizee = optimizee
         self.optimizer = everything(optimizer)
         self.steps = at_least("steps", steps, 1)

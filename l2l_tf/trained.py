@@ -13,6 +13,7 @@ import tensorflow as tf
 import yaml
 
 from l2l_tf import optimizers
+from l2l_tf.checks import instance_of
 from l2l_tf.errors import InputError
 from l2l_tf.files import load_arrays, save_arrays, write_whole
 from l2l_tf.names import short_names
@@ -28,7 +29,7 @@ def build_optimizer(config: Mapping[str, Any]) -> CoordinatewiseOptimizer | Para
         config: `_target_: l2l_tf.optimizers.<name>` and its arguments, which may be such mappings themselves.
 
     Raises:
-        InputError: an unknown name or argument.
+        InputError: an unknown name or argument, or not an optimizer.
     """
 
     def build(value: Any) -> Any:
@@ -49,8 +50,7 @@ def build_optimizer(config: Mapping[str, Any]) -> CoordinatewiseOptimizer | Para
         return value
 
     optimizer = build(config)
-    if not isinstance(optimizer, CoordinatewiseOptimizer | ParameterGroups):
-        raise InputError("optimizer._target_: must name an optimizer")
+    instance_of("optimizer", optimizer, CoordinatewiseOptimizer, ParameterGroups)
     return optimizer
 
 

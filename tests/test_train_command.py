@@ -349,6 +349,28 @@ REFUSALS: dict[str, tuple[list[str], str]] = {
     "weights": (["schedule.weights=[1,2]"], r"schedule\.weights=\[1, 2\]: must be"),
     "negative seed": (["seed=-1"], "seed=-1: must be an integer of at least 0"),
     "nothing to train": (["optimizer=sgd"], "optimizer: has nothing to train"),
+    "no optimizer": (
+        ["optimizer=sgd", "optimizer._target_=l2l_tf.optimizers.Identity", "~optimizer.learning_rate"],
+        "optimizer=Identity: must be of type CoordinatewiseOptimizer or ParameterGroups$",
+    ),
+    "no optimizer in a group": (
+        ["optimizer=simple_multi", "optimizer.groups.1.optimizer=3"],
+        r"optimizer\.groups: optimizer=int: must be of type CoordinatewiseOptimizer$",
+    ),
+    "no groups": (["optimizer=simple_multi", "optimizer.groups=5"], r"optimizer\.groups=5: must be a list"),
+    "no list of names": (
+        ["optimizer=simple_multi", "optimizer.groups.0.parameters=x_0"],
+        r"optimizer\.groups: parameters=x_0: must be a list",
+    ),
+    "no list of layers": (["optimizer.layers=5"], r"optimizer\.layers=5: must be a list"),
+    "no preprocessing": (
+        ["optimizer.preprocessing=5"],
+        r"optimizer\.preprocessing=int: must be of type Preprocessing$",
+    ),
+    "no optimizee": (
+        ["optimizee=simple", "optimizee._target_=builtins.dict"],
+        "optimizee=dict: must be of type Optimizee$",
+    ),
     "pattern": (
         ["optimizee=simple", "optimizer=simple_multi"],
         r"optimizer\.groups: pattern 'x_1' matches none of x_0$",

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from l2l_tf.checks import instance_of
 from l2l_tf.errors import InputError
 from l2l_tf.optimizees.base import Parameters
 from l2l_tf.optimizers.base import CoordinatewiseOptimizer, State
@@ -19,6 +20,11 @@ class Group:
 
     optimizer: CoordinatewiseOptimizer
     parameters: Sequence[str] = ("*",)
+
+    def __post_init__(self) -> None:
+        instance_of("optimizer.groups: optimizer", self.optimizer, CoordinatewiseOptimizer)
+        if isinstance(self.parameters, str):
+            raise InputError(f"optimizer.groups: parameters={self.parameters}: must be a list of name patterns")
 
 
 class ParameterGroups:
@@ -33,8 +39,8 @@ class ParameterGroups:
     """
 
     def __init__(self, groups: Sequence[Group | Mapping[str, Any]], compile: bool = True):
-        if not groups:
-            raise InputError("optimizer.groups=[]: must have at least one group")
+        if not isinstance(groups, Sequence) or not groups:
+            raise InputError(f"optimizer.groups={groups}: must be a list of at least one group")
         self.groups = [group if isinstance(group, Group) else Group(**group) for group in groups]
         self._updates = [
             tf.function(group.optimizer.update, jit_compile=True)
@@ -91,7 +97,12 @@ class ParameterGroups:
 
 
 def everything(optimizer: CoordinatewiseOptimizer | ParameterGroups) -> ParameterGroups:
-    """The optimizer as parameter groups: one group with all parameters, unless it is groups already."""
+    """The optimizer as parameter groups: one group with all parameters, unless it is groups already.
+
+    Raises:
+        InputError: it is not an optimizer.
+    """
+    instance_of("optimizer", optimizer, CoordinatewiseOptimizer, ParameterGroups)
     return optimizer if isinstance(optimizer, ParameterGroups) else ParameterGroups([Group(optimizer)])
 
 

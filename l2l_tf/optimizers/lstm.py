@@ -6,7 +6,8 @@ import sonnet as snt
 import tensorflow as tf
 
 from l2l_tf import seeds
-from l2l_tf.checks import at_least
+from l2l_tf.checks import at_least, instance_of
+from l2l_tf.errors import InputError
 from l2l_tf.optimizers.base import CoordinatewiseOptimizer, State
 from l2l_tf.optimizers.preprocessing import Identity, Preprocessing
 
@@ -60,10 +61,13 @@ class CoordinatewiseLSTM(snt.Module, CoordinatewiseOptimizer):
         dtype: str = "float32",
     ):
         super().__init__(name="lstm_optimizer")
-        self.preprocessing = preprocessing or Identity()
+        self.preprocessing = Identity() if preprocessing is None else preprocessing
+        instance_of("optimizer.preprocessing", self.preprocessing, Preprocessing)
         self.output_scale = at_least("optimizer.output_scale", output_scale, 0.0)
         self.block_size = at_least("optimizer.block_size", block_size, 1)
         self.dtype = tf.as_dtype(dtype)
+        if isinstance(layers, str) or not isinstance(layers, Sequence):
+            raise InputError(f"optimizer.layers={layers}: must be a list of the layers' sizes")
         sizes = [at_least("optimizer.layers", size, 1) for size in layers]
         inputs = [self.preprocessing.features, *sizes]
         generator = seeds.generator(seed, "optimizer")
