@@ -26,6 +26,13 @@ def positive(key: str, value: float) -> float:
     return value
 
 
+def below_one(key: str, value: float) -> float:
+    """`value` if it is a number from 0 to below 1, as the decay of a running mean is."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
+        raise InputError(f"{key}={value}: must be a number of at least 0 and below 1")
+    return value
+
+
 def instance_of(key: str, value: Any, *kinds: type) -> None:
     """Checks that `value`, which a configuration built, is of one of `kinds`."""
     if not isinstance(value, kinds):

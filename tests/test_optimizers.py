@@ -6,6 +6,8 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from hypothesis import given
+from hypothesis import strategies as st
 
 from l2l_tf.errors import InputError
 from l2l_tf.optimizers import NAG, SGD, AdaGrad, Adam, CoordinatewiseOptimizer, HandDesigned, Momentum, RMSprop
@@ -163,16 +165,29 @@ def test_a_learning_rate_that_is_not_above_zero_is_refused(kind: Callable[..., H
         kind(rate)
 
 
-@pytest.mark.parametrize(
-    ("make", "key"),
-    [
-        (lambda: Momentum(0.1, momentum=-1.0), "momentum"),
-        (lambda: NAG(0.1, momentum=float("nan")), "momentum"),
-        (lambda: RMSprop(0.1, epsilon=-1.0), "epsilon"),
-        (lambda: Adam(0.1, beta_1=-0.1), "beta_1"),
-        (lambda: AdaGrad(0.1, epsilon=-1.0), "epsilon"),
-    ],
-)
-def test_a_bad_constant_is_refused_by_name(make: Callable[[], object], key: str) -> None:
-    with pytest.raises(InputError, match=rf"optimizer\.{key}="):
-        make()
+DECAYS = [(Momentum, "momentum"), (Momentum, "dampening"), (NAG, "momentum"), (RMSprop, "alpha")]
+DECAYS += [(Adam, "beta_1"), (Adam, "beta_2")]
+EPSILONS = [(RMSprop, "epsilon"), (Adam, "epsilon"), (AdaGrad, "epsilon")]
+NOT_A_NUMBER = st.sampled_from([float("nan"), float("inf"), "big", True, [0.5]])
+
+
+@pytest.mark.parametrize(("kind", "key"), DECAYS)
+@given(st.floats(max_value=0.0, exclude_max=True) | st.floats(min_value=1.0) | NOT_A_NUMBER)
+def test_a_decay_outside_0_to_1_is_refused_by_name(kind: Callable[..., HandDesigned], key: str, value: object) -> None:
+    with pytest.raises(InputError, match=rf"^optimizer\.{key}=.*must be a number of at least 0 and below 1$"):
+        kind(0.1, **{key: value})
+
+
+@pytest.mark.parametrize(("kind", "key"), EPSILONS)
+@given(st.floats(max_value=0.0, exclude_max=True) | NOT_A_NUMBER)
+def test_an_epsilon_below_0_is_refused_by_name(kind: Callable[..., HandDesigned], key: str, value: object) -> None:
+    with pytest.raises(InputError, match=rf"^optimizer\.{key}=.*must be a finite number of at least 0.0$"):
+        kind(0.1, **{key: value})
+
+
+@pytest.mark.parametrize(("kind", "key"), DECAYS)
+@pytest.mark.parametrize("value", [0, 0.0, 0.5, 0.999])
+def test_a_decay_from_0_to_below_1_gives_finite_updates(
+    kind: Callable[..., HandDesigned], key: str, value: float
+) -> None:
+    assert np.isfinite(run(kind(0.1, **{key: value}), gradients()[:10])).all()

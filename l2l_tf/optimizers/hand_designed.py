@@ -1,13 +1,14 @@
 """The paper's baselines, with the constants of Torch7's `optim` as their defaults.
 
-`learning_rate` may be a `tf.Variable`, so that a sweep over rates traces its graph only once.
+`learning_rate` may be a `tf.Variable`, so that a sweep over rates traces its graph only once. A constant out of its
+range raises `InputError`: rates must be above 0, decays of running means in [0, 1), epsilons at least 0.
 """
 
 from typing import TypeAlias
 
 import tensorflow as tf
 
-from l2l_tf.checks import at_least, positive
+from l2l_tf.checks import at_least, below_one, positive
 from l2l_tf.optimizers.base import CoordinatewiseOptimizer, State
 
 Rate: TypeAlias = float | tf.Variable
@@ -44,8 +45,8 @@ class Momentum(HandDesigned):
 
     def __init__(self, learning_rate: Rate, momentum: float = 0.9, dampening: float | None = None):
         super().__init__(learning_rate)
-        self.momentum = at_least("optimizer.momentum", momentum, 0.0)
-        self.dampening = momentum if dampening is None else dampening
+        self.momentum = below_one("optimizer.momentum", momentum)
+        self.dampening = below_one("optimizer.dampening", momentum if dampening is None else dampening)
 
     def init(self, coordinates: tf.Tensor) -> State:
         """v = 0, and whether this is the first step."""
@@ -66,7 +67,7 @@ class NAG(HandDesigned):
 
     def __init__(self, learning_rate: Rate, momentum: float = 0.9):
         super().__init__(learning_rate)
-        self.momentum = at_least("optimizer.momentum", momentum, 0.0)
+        self.momentum = below_one("optimizer.momentum", momentum)
 
     def init(self, coordinates: tf.Tensor) -> State:
         """v = 0."""
@@ -83,7 +84,7 @@ class RMSprop(HandDesigned):
 
     def __init__(self, learning_rate: Rate, alpha: float = 0.99, epsilon: float = 1e-8):
         super().__init__(learning_rate)
-        self.alpha = at_least("optimizer.alpha", alpha, 0.0)
+        self.alpha = below_one("optimizer.alpha", alpha)
         self.epsilon = at_least("optimizer.epsilon", epsilon, 0.0)
 
     def init(self, coordinates: tf.Tensor) -> State:
@@ -101,8 +102,8 @@ class Adam(HandDesigned):
 
     def __init__(self, learning_rate: Rate, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-8):
         super().__init__(learning_rate)
-        self.beta_1 = at_least("optimizer.beta_1", beta_1, 0.0)
-        self.beta_2 = at_least("optimizer.beta_2", beta_2, 0.0)
+        self.beta_1 = below_one("optimizer.beta_1", beta_1)
+        self.beta_2 = below_one("optimizer.beta_2", beta_2)
         self.epsilon = at_least("optimizer.epsilon", epsilon, 0.0)
 
     def init(self, coordinates: tf.Tensor) -> State:
