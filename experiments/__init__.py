@@ -1,5 +1,5 @@
 """Commands: train, tune, evaluate, reproduce; tables, figures and the benchmark."""
 
-from experiments.startup import prepare_tensorflow
+from l2l_tf.startup import prepare_tensorflow
 
 prepare_tensorflow()

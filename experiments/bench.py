@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import tensorflow as tf
 from omegaconf import DictConfig
+from tqdm import tqdm
 
 from experiments import sampling, store
 from experiments.cli import command, plain
@@ -30,9 +32,11 @@ QUICK = {
 }
 
 
-def row(study: str, job: Job, gib: float) -> dict[str, Any]:
+def row(study: str, job: Job, gib: float, bar: tqdm) -> dict[str, Any]:
     """Measures one method; its seconds and peak are missing if it ran out of memory."""
+    bar.set_postfix_str(f"{job.optimizee}, T = {job.steps}, {job.methods[0]}")
     found = apart(gib, measure, job) or {"seconds": {}, "peak": np.nan}
+    bar.update()
     return {
         "study": study,
         "optimizee": job.optimizee,
@@ -43,15 +47,17 @@ def row(study: str, job: Job, gib: float) -> dict[str, Any]:
     }
 
 
-def compare(job: Job, gib: float) -> list[dict[str, Any]]:
+def compare(job: Job, gib: float, bar: tqdm) -> list[dict[str, Any]]:
     """All methods on one optimizee: each one's peak alone, then the seconds of those that fit, side by side."""
-    rows = [row("optimizees", replace(job, methods=(name,), repeats=1), gib) for name in job.methods]
+    rows = [row("optimizees", replace(job, methods=(name,), repeats=1), gib, bar) for name in job.methods]
     fitting = tuple(entry["method"] for entry in rows if not np.isnan(entry["peak_gib"]))
+    bar.set_postfix_str(f"{job.optimizee}, side by side")
     found = apart(10 * gib, measure, replace(job, methods=fitting))
+    bar.update()
     return [entry | {"seconds": found["seconds"].get(entry["method"], np.nan)} for entry in rows]
 
 
-def grow(study: str, jobs: list[Job], gib: float) -> list[dict[str, Any]]:
+def grow(study: str, jobs: list[Job], gib: float, bar: tqdm) -> list[dict[str, Any]]:
     """Each meta-step method over growing jobs; what has run out of memory once is not tried on larger ones."""
     rows: list[dict[str, Any]] = []
     for method in META_STEPS:
@@ -59,8 +65,9 @@ def grow(study: str, jobs: list[Job], gib: float) -> list[dict[str, Any]]:
         for job in jobs:
             if np.isnan(found["seconds"]):
                 found = found | {"optimizee": job.optimizee, "steps": job.steps}
+                bar.update()
             else:
-                found = row(study, replace(job, methods=(method,)), gib)
+                found = row(study, replace(job, methods=(method,)), gib, bar)
             rows.append(found)
     return rows
 
@@ -69,12 +76,14 @@ def engine(config: DictConfig) -> pd.DataFrame:
     """One row a study, optimizee, unroll length and method."""
     gib = config.memory_limit
     job = Job("", tuple(config.layers), config.steps, config.fraction, config.repeats, METHODS)
+    sizes = [replace(job, optimizee=str(count)) for count in config.coordinates]
+    lengths = [replace(job, optimizee="10000", steps=steps) for steps in config.unrolls]
+    measurements = len(config.optimizees) * (len(METHODS) + 1) + len(META_STEPS) * (len(sizes) + len(lengths))
     rows: list[dict[str, Any]] = []
-    for name in config.optimizees:
-        rows += compare(replace(job, optimizee=name), gib)
-    few = replace(job, repeats=min(3, config.repeats))
-    rows += grow("coordinates", [replace(few, optimizee=str(count)) for count in config.coordinates], gib)
-    rows += grow("unroll", [replace(few, optimizee="10000", steps=steps) for steps in config.unrolls], gib)
+    with tqdm(total=measurements, desc="bench", unit="measurement") as bar:
+        for name in config.optimizees:
+            rows += compare(replace(job, optimizee=name), gib, bar)
+        rows += grow("coordinates", sizes, gib, bar) + grow("unroll", lengths, gib, bar)
     return pd.DataFrame(rows)
 
 
@@ -83,7 +92,7 @@ def report(frame: pd.DataFrame, config: DictConfig, machine: Mapping[str, Any]) 
     lines = [
         "# The cost of a meta-step",
         "",
-        f"{machine['processor']}, {machine['cores']} cores, TensorFlow {machine['packages'].get('tensorflow', '')}. "
+        f"{machine['processor']}, {machine['cores']} cores, TensorFlow {tf.__version__}. "
         f"LSTM layers {list(config.layers)}; T = {config.steps}; sampled: {config.fraction:g} of large tensors' "
         f"coordinates; medians of {config.repeats}; memory: a process's peak, TensorFlow's own included; – : more than "
         f"{config.memory_limit} GiB.",

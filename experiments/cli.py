@@ -2,9 +2,11 @@
 
 import functools
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import hydra
@@ -31,7 +33,11 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
             if HydraConfig.get().mode == RunMode.MULTIRUN:  # which goes on with the other runs before it ends
                 return task(config)
             with one_line_errors():  # here and not only around Hydra, which prints a line of its own for a failed job
-                return task(config)
+                try:
+                    return task(config)
+                except BAD_INPUT:
+                    remove_empty_run()
+                    raise
 
         run = hydra.main(version_base="1.3", config_path="../conf", config_name=config_name)(job)
 
@@ -46,6 +52,14 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
     return decorate
 
 
+def remove_empty_run() -> None:
+    """Removes the run's folder if it holds nothing but the configuration, which Hydra puts there before the run."""
+    settings = HydraConfig.get()
+    folder = Path(settings.runtime.output_dir)
+    if [path.name for path in folder.iterdir()] == [settings.output_subdir]:
+        shutil.rmtree(folder)
+
+
 @contextmanager
 def one_line_errors() -> Iterator[None]:
     """Bad input within the block ends the program: one line on standard error, status 1."""
@@ -53,6 +67,10 @@ def one_line_errors() -> Iterator[None]:
         yield
     except BAD_INPUT as error:
         sys.exit(f"error: {one_line(error)}")
+    except ValueError as error:
+        if "Config group override" not in str(error):  # Hydra's for optimizer=null
+            raise
+        sys.exit(f"error: {error}")
 
 
 def one_line(error: BaseException) -> str:

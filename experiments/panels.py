@@ -134,7 +134,7 @@ def check_training_labels(config: DictConfig) -> None:
         InputError: a label in common, or an unknown one.
     """
     for panel in all_panels(config).values():
-        if panel.learned.get(UNSEEN) == config.name:
+        if UNSEEN in panel.learned and panel.learned[UNSEEN] == config.name:
             refuse_common_labels(config, panel, config)
 
 

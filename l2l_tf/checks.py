@@ -36,8 +36,8 @@ def below_one(key: str, value: float) -> float:
 def instance_of(key: str, value: Any, *kinds: type) -> None:
     """Checks that `value`, which a configuration built, is of one of `kinds`."""
     if not isinstance(value, kinds):
-        names = " or ".join(kind.__name__ for kind in kinds)
-        raise InputError(f"{key}={type(value).__name__}: must be of type {names}")
+        shown = value if isinstance(value, str | int | float | None) else type(value).__name__
+        raise InputError(f"{key}={shown}: must be of type {' or '.join(kind.__name__ for kind in kinds)}")
 
 
 def one_of(key: str, value: str, allowed: Iterable[str]) -> str:

@@ -6,6 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from l2l_tf.errors import InputError
+from l2l_tf.startup import prepare_tensorflow
+
+prepare_tensorflow()
 
 
 class Parser(argparse.ArgumentParser):

@@ -346,6 +346,29 @@ REFUSALS: dict[str, tuple[list[str], str]] = {
     "zero problems": (["schedule.problems=0"], r"schedule\.problems=0: must be an integer of at least 1"),
     "negative epochs": (["schedule.epochs=-5"], r"schedule\.epochs=-5: must be an integer of at least 1"),
     "no number": (["schedule.steps=many"], r"schedule\.steps=many: must be an integer"),
+    "zero epochs": (["schedule.epochs=0"], r"schedule\.epochs=0: must be an integer of at least 1"),
+    "zero optimizations": (
+        ["schedule.optimizations=0"],
+        r"schedule\.optimizations=0: must be an integer of at least 1",
+    ),
+    "decay": (["schedule.decay=linear"], r"schedule\.decay=linear: must be one of cosine, none"),
+    "zero norm": (["schedule.clip_norm=0"], r"schedule\.clip_norm=0: must be a finite number above 0"),
+    "zero fraction": (["schedule.replay.fraction=0"], r"schedule\.replay\.fraction=0: must be"),
+    "fraction above one": (["schedule.replay.fraction=1.5"], r"schedule\.replay\.fraction=1\.5: must be"),
+    "indivisible shortest": (
+        ["schedule.shortest=30"],
+        r"schedule\.shortest=30: must be a multiple of schedule\.unroll",
+    ),
+    "long shortest": (["schedule.shortest=120"], r"schedule\.shortest=120: .*at most schedule\.steps=100"),
+    "no integer": (["schedule.shortest=20.0"], r"schedule\.shortest=20\.0: must be an integer"),
+    "no truth value": (
+        ["schedule.second_derivatives=perhaps"],
+        r"schedule\.second_derivatives=perhaps: must be of type bool",
+    ),
+    "no replay": (["schedule.replay=null"], r"schedule\.replay=None: must be of type Replay"),
+    "no group": (["optimizer=null"], "Config group override must be a string or a list"),
+    "no name": (["experiment=quadratic", "name=null", "seed=-1"], "seed=-1"),
+    "unknown weights": (["schedule.weights=first"], r"schedule\.weights=first: must be one of all, final"),
     "weights": (["schedule.weights=[1,2]"], r"schedule\.weights=\[1, 2\]: must be"),
     "negative seed": (["seed=-1"], "seed=-1: must be an integer of at least 0"),
     "nothing to train": (["optimizer=sgd"], "optimizer: has nothing to train"),
@@ -355,7 +378,7 @@ REFUSALS: dict[str, tuple[list[str], str]] = {
     ),
     "no optimizer in a group": (
         ["optimizer=simple_multi", "optimizer.groups.1.optimizer=3"],
-        r"optimizer\.groups: optimizer=int: must be of type CoordinatewiseOptimizer$",
+        r"optimizer\.groups: optimizer=3: must be of type CoordinatewiseOptimizer$",
     ),
     "no groups": (["optimizer=simple_multi", "optimizer.groups=5"], r"optimizer\.groups=5: must be a list"),
     "no list of names": (
@@ -365,7 +388,7 @@ REFUSALS: dict[str, tuple[list[str], str]] = {
     "no list of layers": (["optimizer.layers=5"], r"optimizer\.layers=5: must be a list"),
     "no preprocessing": (
         ["optimizer.preprocessing=5"],
-        r"optimizer\.preprocessing=int: must be of type Preprocessing$",
+        r"optimizer\.preprocessing=5: must be of type Preprocessing$",
     ),
     "no optimizee": (
         ["optimizee=simple", "optimizee._target_=builtins.dict"],
@@ -395,7 +418,10 @@ def refusals(folder: Path, killed: dict[str, Path], resumed: dict[str, Path]) ->
     save_arrays(folder / "diverged" / "checkpoint.safetensors", arrays | huge)
     (folder / "file").write_text("in the way")
     lines = {
-        **{name: [*arguments, f"hydra.run.dir={folder / 'refused'}"] for name, (arguments, _) in REFUSALS.items()},
+        **{
+            name: [*arguments, f"hydra.run.dir={folder / 'refused' / name}"]
+            for name, (arguments, _) in REFUSALS.items()
+        },
         **{name: [*PAPER, f"hydra.run.dir={folder / name}"] for name in damages},
         "unwritable": [*PAPER, f"hydra.run.dir={folder / 'file' / 'below'}"],
         "too fast": [*PAPER, "schedule.learning_rate=1e30", f"hydra.run.dir={folder / 'too fast'}"],
@@ -417,8 +443,11 @@ def the_line(run: Finished, training: bool = False) -> str:
 
 
 @pytest.mark.parametrize("name", REFUSALS)
-def test_a_bad_command_line_is_refused_in_one_line(refusals: dict[str, Finished], name: str) -> None:
+def test_a_bad_command_line_is_refused_in_one_line_and_leaves_nothing(
+    folder: Path, refusals: dict[str, Finished], name: str
+) -> None:
     assert re.search(REFUSALS[name][1], the_line(refusals[name]))
+    assert not (folder / "refused" / name).exists()
 
 
 @pytest.mark.parametrize("name", ["truncated", "empty"])

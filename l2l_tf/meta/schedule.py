@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from l2l_tf.checks import at_least, one_of, positive
+from l2l_tf.checks import at_least, instance_of, one_of, positive
 from l2l_tf.errors import InputError
 
 
@@ -96,7 +96,9 @@ class Schedule:
             at_least(f"schedule.{name}", getattr(self, name), 1)
         if self.steps % self.unroll:
             raise InputError(f"schedule.steps={self.steps}: must be a multiple of schedule.unroll={self.unroll}")
-        if self.shortest is not None and (self.shortest % self.unroll or not 0 < self.shortest <= self.steps):
+        if self.shortest is not None and (
+            at_least("schedule.shortest", self.shortest, 1) % self.unroll or self.shortest > self.steps
+        ):
             raise InputError(
                 f"schedule.shortest={self.shortest}: must be a multiple of schedule.unroll={self.unroll} "
                 f"and at most schedule.steps={self.steps}"
@@ -114,6 +116,9 @@ class Schedule:
         else:
             for weight in self.weights:
                 at_least("schedule.weights", float(weight), 0.0)
+        instance_of("schedule.second_derivatives", self.second_derivatives, bool)
+        instance_of("schedule.replay", self.replay, Replay)
+        instance_of("schedule.validation", self.validation, Validation)
         if self.validation.window > self.steps:
             raise InputError(
                 f"schedule.validation.window={self.validation.window}: must be at most schedule.steps={self.steps}"
