@@ -70,7 +70,7 @@ class Schedule:
         shortest: an optimization's length is drawn log-uniformly from `shortest` to `steps`; None: always `steps`.
         learning_rate: ADAM's on φ.
         decay: of that rate over the training: "none", or "cosine" to zero.
-        clip_norm: the meta-gradient is scaled down to this norm when it is larger; None: never.
+        clip_norm: each optimization's meta-gradient is scaled down to this norm when it is larger; None: never.
         weights: w_t of the meta-loss: "all" (w_t = 1), "final" (w_t = 1[t = T]), or a list of T numbers.
         second_derivatives: keep ∂∇_t/∂φ, which the paper drops; plain automatic differentiation, slower.
         replay: see `Replay`.

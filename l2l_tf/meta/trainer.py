@@ -122,11 +122,17 @@ class Trainer:
         return meta_loss, gradient, trajectory.end
 
     def _meta_update(self, gradients: Sequence[tuple[tf.Tensor, ...]]) -> tf.Tensor:
-        """ADAM on the mean of the side-by-side optimizations' meta-gradients, if it is finite; returns its norm."""
+        """ADAM on the mean of the side-by-side optimizations' meta-gradients, each clipped; returns their mean norm.
+
+        Nothing is changed if the norm is not finite.
+        """
+        norms = [tf.linalg.global_norm(gradient) for gradient in gradients]
+        clip_norm = self.schedule.clip_norm
+        if clip_norm is not None:  # one by one: a few have norms many times the others' and would decide the mean
+            clipped = zip(gradients, norms, strict=True)
+            gradients = [tf.clip_by_global_norm(gradient, clip_norm, norm)[0] for gradient, norm in clipped]
         mean = [tf.add_n(list(parts)) / len(parts) for parts in zip(*gradients, strict=True)]
-        norm = tf.linalg.global_norm(mean)
-        if self.schedule.clip_norm is not None:
-            mean, _ = tf.clip_by_global_norm(mean, self.schedule.clip_norm, norm)
+        norm = tf.add_n(norms) / len(norms)
         if tf.math.is_finite(norm):
             self.adam.apply(mean, self.variables)
         return norm
