@@ -21,10 +21,14 @@ from l2l_tf.errors import InputError
 BAD_INPUT = (InputError, HydraException, OmegaConfBaseException, OSError)
 
 
-def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
+def command(
+    config_name: str, threads_of_an_operation: int = 1
+) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
     """Makes a function of a composed configuration (`conf/<config_name>.yaml`) into a command.
 
-    Bad input ends the command with status 1 and one line on standard error.
+    Bad input ends the command with status 1 and one line on standard error. What runs in parallel are blocks of
+    coordinates, problems and optimizations, and not the small operations of each, unless the user has set
+    TF_NUM_INTRAOP_THREADS or the command says otherwise (0: as TensorFlow likes).
     """
 
     def decorate(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
@@ -43,6 +47,7 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
 
         @functools.wraps(task)
         def main() -> None:
+            os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(threads_of_an_operation))
             os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here, instead of being printed by Hydra
             with one_line_errors():
                 run()

@@ -6,7 +6,6 @@ The run's folder gets `optimizer.safetensors` and `optimizer.yaml` (the best φ 
 
 import hashlib
 import json
-import os
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -67,7 +66,6 @@ def train(config: DictConfig, folder: Path) -> Checkpoint:
 @command("train")
 def main(config: DictConfig) -> float:
     """Trains in Hydra's run folder; returns the best validation loss, for sweepers that search."""
-    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")  # blocks and optimizations run in parallel, not operations
     folder = Path(HydraConfig.get().runtime.output_dir)
     checkpoint = train(config, folder)
     print(f"{folder}: validation loss {checkpoint.best_loss:.4g} after {checkpoint.update} meta-updates")
