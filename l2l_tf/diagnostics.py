@@ -14,9 +14,9 @@ import tensorflow as tf
 from l2l_tf import seeds
 from l2l_tf.checks import at_least
 from l2l_tf.evaluation import Evaluator
-from l2l_tf.meta import Schedule, autodiff
-from l2l_tf.meta.replay import Replayer
-from l2l_tf.meta.rollout import Optimization, rollout, start
+from l2l_tf.meta import Schedule
+from l2l_tf.meta.rollout import Optimization, start
+from l2l_tf.meta.unroll import Unroll, Unroller
 from l2l_tf.optimizees.base import Optimizee, Parameters, batch_loss_and_gradients
 from l2l_tf.optimizees.sonnet_classifier import SonnetClassifier
 from l2l_tf.optimizers import CoordinatewiseLSTM, CoordinatewiseOptimizer, LogAndSign, ParameterGroups, everything
@@ -70,11 +70,10 @@ class Examiner:
         self.problems = at_least("problems", problems, 1)
         steps = at_least("horizon", horizon, 1) * schedule.steps
         self._evaluator = Evaluator(validation_optimizee, self.optimizer, steps, problems)
-        self._replayer = Replayer(self.optimizer, schedule.replay)
         self._weights = schedule.step_weights()
         keys = seeds.problem_keys(seed, "diagnosis", range(schedule.problems))
         self._start = tf.function(lambda: start(optimizee, self.optimizer, keys))
-        self._meta_step = tf.function(self._unroll_and_differentiate)
+        self._meta_step = tf.function(Unroller(optimizee, self.optimizer, schedule).differentiate)
         self._step = tf.function(self._measured_step)
 
     def examine(self, weights: Mapping[str, np.ndarray]) -> pd.DataFrame:
@@ -108,23 +107,9 @@ class Examiner:
 
     # The meta-gradient.
 
-    def _unroll_and_differentiate(
-        self, begin: Optimization, first_step: tf.Tensor, weights: tf.Tensor
-    ) -> tuple[tf.Tensor, tuple[tf.Tensor, ...], Optimization]:
-        """One unroll as the trainer does it: f(θ_1) ... f(θ_T), dL/dφ, and where it ended."""
-        if self.schedule.second_derivatives:
-            trajectory, gradient = autodiff.meta_gradient(
-                self.optimizee, self.optimizer, begin, first_step, weights, second_derivatives=True
-            )
-        else:
-            trajectory = rollout(self.optimizee, self.optimizer, begin, first_step, self.schedule.unroll, record=True)
-            sample = tf.stack([first_step, 0])
-            gradient = self._replayer.meta_gradient(begin.state, trajectory.gradients, weights, sample)
-        return tf.reduce_mean(trajectory.losses[1:], axis=1), gradient, trajectory.end
-
     def _unroll(self, begin: Optimization, step: int) -> tuple[np.ndarray, list[np.ndarray], Optimization]:
         weights = tf.constant(self._weights[step : step + self.schedule.unroll])
-        losses, gradient, end = self._meta_step(begin, tf.constant(step), weights)
+        losses, gradient, end = self._meta_step(Unroll(begin, tf.constant(step), weights, tf.constant([step, 0])))
         return losses.numpy(), [part.numpy() for part in gradient], end
 
     def _meta_gradients(self) -> Iterator[Row]:

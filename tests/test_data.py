@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from refusals import refusal
 
 from l2l_tf.data import Images, cifar10, fetch_cifar10, fetch_mnist, load_cifar10, load_mnist, mnist, sources
 from l2l_tf.data.mnist import from_idx, to_idx
@@ -27,16 +28,6 @@ def pixels(*shape: int) -> np.ndarray:
 
 def digits(n: int) -> np.ndarray:
     return (np.arange(n) % 10).astype(np.uint8)
-
-
-def refusal(call: Callable[[], object]) -> str:
-    """The line of the InputError that the call raises."""
-    with pytest.raises(InputError) as caught:
-        call()
-    line = str(caught.value)
-    assert line
-    assert "\n" not in line
-    return line
 
 
 # MNIST

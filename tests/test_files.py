@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +13,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
+from refusals import refusal
 
-from l2l_tf.errors import InputError
 from l2l_tf.files import load_arrays, save_arrays, write_whole
 from l2l_tf.meta.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from l2l_tf.optimizers import SGD, Adam, CoordinatewiseLSTM, ParameterGroups, everything
 from l2l_tf.trained import build_optimizer, load_optimizer, read_variables, save_optimizer
-
-
-def refusal(call: Callable[[], object]) -> str:
-    """The line of the InputError that the call raises."""
-    with pytest.raises(InputError) as caught:
-        call()
-    line = str(caught.value)
-    assert line
-    assert "\n" not in line
-    return line
-
 
 # Written whole or not at all
 

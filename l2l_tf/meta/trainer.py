@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import sonnet as snt
@@ -19,23 +19,13 @@ from tqdm import tqdm
 from l2l_tf import seeds
 from l2l_tf.errors import InputError
 from l2l_tf.evaluation import Evaluator
-from l2l_tf.meta import autodiff
 from l2l_tf.meta.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from l2l_tf.meta.replay import Replayer
-from l2l_tf.meta.rollout import Optimization, rollout, start
+from l2l_tf.meta.rollout import Optimization, start
 from l2l_tf.meta.schedule import Schedule
+from l2l_tf.meta.unroll import Unroll, Unroller
 from l2l_tf.optimizees.base import Optimizee
 from l2l_tf.optimizers import CoordinatewiseOptimizer, ParameterGroups, everything
 from l2l_tf.trained import assign_variables, read_variables, variable_names
-
-
-class Unroll(NamedTuple):
-    """What decides one unroll: where it begins, its first step's number, w_t [T], and the seed of its sample."""
-
-    begin: Optimization
-    first_step: tf.Tensor
-    weights: tf.Tensor
-    sample_seed: tf.Tensor
 
 
 @dataclass
@@ -83,43 +73,28 @@ class Trainer:
         self.on_round = on_round
         batch = min(schedule.validation.problems, 32)
         self.validation = Evaluator(validation_optimizee, self.optimizer, schedule.steps, batch)
-        self.replayer = Replayer(self.optimizer, schedule.replay)
+        self.unroller = Unroller(optimizee, self.optimizer, schedule)
         self.rate = tf.Variable(float(schedule.learning_rate), trainable=False)
         self.adam = snt.optimizers.Adam(self.rate)
         self.adam._initialize(self.variables)  # so that its moments exist before a checkpoint is restored into them
         self.weights = schedule.step_weights()
         self._start = tf.function(lambda keys: start(self.optimizee, self.optimizer, keys))
-        self._advance = tf.function(self._unroll_forward)
+        self._advance = tf.function(self.unroller.forward)
         self._meta_step = tf.function(self._unroll_all_and_update)
 
     # The compiled functions: start, advance and meta-step.
-
-    def _unroll_forward(self, begin: Optimization, first_step: tf.Tensor) -> Optimization:
-        return rollout(self.optimizee, self.optimizer, begin, first_step, self.schedule.unroll, record=False).end
 
     def _unroll_all_and_update(self, unrolls: list[Unroll]) -> tuple[tf.Tensor, tf.Tensor, list[Optimization]]:
         """A meta-update by one unroll of each optimization; in one graph, so that they run in parallel.
 
         Returns their mean meta-loss, the meta-gradient's norm, and where each ended.
         """
-        meta_losses, gradients, ends = zip(
-            *(self._unroll_and_differentiate(*unroll) for unroll in unrolls), strict=True
-        )
-        return tf.add_n(list(meta_losses)) / len(unrolls), self._meta_update(gradients), list(ends)
-
-    def _unroll_and_differentiate(
-        self, begin: Optimization, first_step: tf.Tensor, weights: tf.Tensor, sample_seed: tf.Tensor
-    ) -> tuple[tf.Tensor, tuple[tf.Tensor, ...], Optimization]:
-        """One unroll: its meta-loss Σ_t w_t f(θ_t), the meta-gradient dL/dφ, and where it ended."""
-        if self.schedule.second_derivatives:
-            trajectory, gradient = autodiff.meta_gradient(
-                self.optimizee, self.optimizer, begin, first_step, weights, second_derivatives=True
-            )
-        else:
-            trajectory = rollout(self.optimizee, self.optimizer, begin, first_step, self.schedule.unroll, record=True)
-            gradient = self.replayer.meta_gradient(begin.state, trajectory.gradients, weights, sample_seed)
-        meta_loss = tf.reduce_sum(weights * tf.reduce_mean(trajectory.losses[1:], axis=1))
-        return meta_loss, gradient, trajectory.end
+        losses, gradients, ends = zip(*(self.unroller.differentiate(unroll) for unroll in unrolls), strict=True)
+        meta_losses = [
+            tf.reduce_sum(unroll.weights * loss)
+            for unroll, loss in zip(unrolls, losses, strict=True)  # Σ_t w_t f(θ_t)
+        ]
+        return tf.add_n(meta_losses) / len(unrolls), self._meta_update(gradients), list(ends)
 
     def _meta_update(self, gradients: Sequence[tuple[tf.Tensor, ...]]) -> tf.Tensor:
         """ADAM on the mean of the side-by-side optimizations' meta-gradients, each clipped; returns their mean norm.

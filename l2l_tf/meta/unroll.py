@@ -1,0 +1,47 @@
+"""One unroll of T steps (section 3): its losses, its meta-gradient, and where it ended."""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from l2l_tf.meta import autodiff
+from l2l_tf.meta.replay import Replayer
+from l2l_tf.meta.rollout import Optimization, rollout
+from l2l_tf.meta.schedule import Schedule
+from l2l_tf.optimizees.base import Optimizee
+from l2l_tf.optimizers import ParameterGroups
+
+
+class Unroll(NamedTuple):
+    """What decides one unroll: where it begins, its first step's number, w_t [T], and the seed of its sample."""
+
+    begin: Optimization
+    first_step: tf.Tensor
+    weights: tf.Tensor
+    sample_seed: tf.Tensor
+
+
+class Unroller:
+    """Unrolls an optimizer on an optimizee, and differentiates, as a schedule says; for use within a `tf.function`."""
+
+    def __init__(self, optimizee: Optimizee, optimizer: ParameterGroups, schedule: Schedule):
+        self.optimizee = optimizee
+        self.optimizer = optimizer
+        self.schedule = schedule
+        self._replayer = Replayer(optimizer, schedule.replay)
+
+    def forward(self, begin: Optimization, first_step: tf.Tensor) -> Optimization:
+        """Where an unroll ends."""
+        return rollout(self.optimizee, self.optimizer, begin, first_step, self.schedule.unroll, record=False).end
+
+    def differentiate(self, unroll: Unroll) -> tuple[tf.Tensor, tuple[tf.Tensor, ...], Optimization]:
+        """f(θ_1) ... f(θ_T) [T], each the mean over the problems; dL/dφ by variable; and where the unroll ends."""
+        begin, first_step, weights, sample_seed = unroll
+        if self.schedule.second_derivatives:
+            trajectory, gradient = autodiff.meta_gradient(
+                self.optimizee, self.optimizer, begin, first_step, weights, second_derivatives=True
+            )
+        else:
+            trajectory = rollout(self.optimizee, self.optimizer, begin, first_step, self.schedule.unroll, record=True)
+            gradient = self._replayer.meta_gradient(begin.state, trajectory.gradients, weights, sample_seed)
+        return tf.reduce_mean(trajectory.losses[1:], axis=1), gradient, trajectory.end
