@@ -61,7 +61,8 @@ def load_arrays(path: Path) -> dict[str, np.ndarray]:
         raise InputError(f"{path}: no such file")
     try:
         with safe_open(path, framework="numpy") as file:
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+            names = file.keys()
+            arrays = {name: file.get_tensor(name) for name in names}
             metadata = file.metadata() or {}
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path}: damaged, not a readable safetensors file ({error})") from error

@@ -119,8 +119,8 @@ def test_figure_6_needs_the_architecture_and_integers_fit(tmp_path: Path) -> Non
 def test_provenance_says_how_and_not_where() -> None:
     config = {
         "data": {"dir": str(store.REPOSITORY / "data")},
-        "cache": "/home/someone/cache/mnist",
-        "overrides": ["data.dir=/home/someone/data", "rate=3e-4"],
+        "cache": "/elsewhere/cache/mnist",
+        "overrides": ["data.dir=/elsewhere/data", "rate=3e-4"],
         "url": "https://example.org/a/b",
         "rate": np.float64(0.1),
         "steps": 100,
