@@ -21,7 +21,7 @@ from l2l_tf import seeds
 from l2l_tf.data import Images
 from l2l_tf.meta import Replay, autodiff
 from l2l_tf.meta.replay import Replayer
-from l2l_tf.meta.rollout import Optimization, rollout, start
+from l2l_tf.meta.rollout import Optimization, compiled_rollout, start
 from l2l_tf.optimizees import Optimizee, Parameters, Quadratic, SonnetClassifier, convnet, mlp
 from l2l_tf.optimizers import SGD, CoordinatewiseLSTM, Identity, LogAndSign, ParameterGroups, everything
 from l2l_tf.optimizers.groups import block_sizes
@@ -61,7 +61,7 @@ def random_images(size: int, channels: int) -> Images:
 # Each optimizee and how many problems of it are solved at once.
 OPTIMIZEES: Mapping[str, tuple[Callable[[], Optimizee], int]] = {
     "quadratics": (partial(Quadratic, 10), 128),
-    "MNIST net": (lambda: SonnetClassifier(mlp, random_images(28, 1)), 1),
+    "MNIST net": (lambda: SonnetClassifier(mlp, random_images(28, 1), compile=True), 1),
     "CIFAR-10 net": (lambda: SonnetClassifier(convnet, random_images(32, 3), arguments={"is_training": True}), 1),
     "1,000,000-parameter net": (lambda: SonnetClassifier(partial(mlp, units=1258), random_images(28, 1)), 1),
 }
@@ -105,17 +105,18 @@ def methods(job: Job) -> dict[str, Callable[[], Any]]:
     in_one = make_lstm(job.optimizee, job.layers, block_size=count)  # the plain way knows nothing of blocks
     begin_in_one = begin._replace(state=in_one.init(begin.params))
     weights, first = tf.ones([job.steps]), tf.constant(0)
+    roll = compiled_rollout(optimizee)
 
     def by_autodiff(begin: Optimization) -> Any:
         return autodiff.meta_gradient(optimizee, in_one, begin, first, weights, second_derivatives=False)[1]
 
     def by_replay(begin: Optimization, fraction: float) -> Any:
-        recorded = rollout(optimizee, optimizer, begin, first, job.steps, record=True).gradients
+        recorded = roll(optimizee, optimizer, begin, first, job.steps, record=True).gradients
         replayer = Replayer(optimizer, Replay(fraction=fraction))
         return replayer.meta_gradient(begin.state, recorded, weights, tf.constant([0, 1]))
 
     def forward(begin: Optimization, optimizer: ParameterGroups) -> Any:
-        return rollout(optimizee, optimizer, begin, first, job.steps, record=False).losses
+        return roll(optimizee, optimizer, begin, first, job.steps, record=False).losses
 
     functions: dict[str, Callable[[], Any]] = {
         "autodiff": partial(tf.function(by_autodiff), begin_in_one),

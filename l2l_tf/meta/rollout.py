@@ -1,5 +1,6 @@
 """Running an optimizer on optimizees: equation 3, step after step."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -75,3 +76,8 @@ def rollout(
     loss, gradients = evaluate(params, step)
     gradients = {name: array.write(step, gradients[name]).stack() for name, array in recorded.items()}
     return Trajectory(losses.write(step, loss).stack(), gradients, Optimization(keys, problem, params, state))
+
+
+def compiled_rollout(optimizee: Optimizee) -> Callable[..., Trajectory]:
+    """`rollout`, by XLA as one program if the optimizee is one for which that pays."""
+    return tf.function(rollout, jit_compile=True, autograph=False) if optimizee.compile else rollout

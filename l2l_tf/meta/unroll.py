@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from l2l_tf.meta import autodiff
 from l2l_tf.meta.replay import Replayer
-from l2l_tf.meta.rollout import Optimization, rollout
+from l2l_tf.meta.rollout import Optimization, compiled_rollout
 from l2l_tf.meta.schedule import Schedule
 from l2l_tf.optimizees.base import Optimizee
 from l2l_tf.optimizers import ParameterGroups
@@ -29,10 +29,11 @@ class Unroller:
         self.optimizer = optimizer
         self.schedule = schedule
         self._replayer = Replayer(optimizer, schedule.replay)
+        self._rollout = compiled_rollout(optimizee)
 
     def forward(self, begin: Optimization, first_step: tf.Tensor) -> Optimization:
         """Where an unroll ends."""
-        return rollout(self.optimizee, self.optimizer, begin, first_step, self.schedule.unroll, record=False).end
+        return self._rollout(self.optimizee, self.optimizer, begin, first_step, self.schedule.unroll, record=False).end
 
     def differentiate(self, unroll: Unroll) -> tuple[tf.Tensor, tuple[tf.Tensor, ...], Optimization]:
         """f(θ_1) ... f(θ_T) [T], each the mean over the problems; dL/dφ by variable; and where the unroll ends."""
@@ -42,6 +43,8 @@ class Unroller:
                 self.optimizee, self.optimizer, begin, first_step, weights, second_derivatives=True
             )
         else:
-            trajectory = rollout(self.optimizee, self.optimizer, begin, first_step, self.schedule.unroll, record=True)
+            trajectory = self._rollout(
+                self.optimizee, self.optimizer, begin, first_step, self.schedule.unroll, record=True
+            )
             gradient = self._replayer.meta_gradient(begin.state, trajectory.gradients, weights, sample_seed)
         return tf.reduce_mean(trajectory.losses[1:], axis=1), gradient, trajectory.end

@@ -19,9 +19,13 @@ class Optimizee(ABC):
     Attributes:
         vectorize: whether `loss` may run under `tf.vectorized_map` over problems, which is faster for small dense
             optimizees. Convolutions are faster one problem after the other.
+        compile: whether XLA compiles whole unrolls in meta-training, optimizee and optimizer together, which is faster
+            for small dense optimizees and slower for convolutions. `loss` must then draw with `alg="philox"`, or XLA
+            would draw other minibatches.
     """
 
     vectorize: bool = True
+    compile: bool = False
 
     @abstractmethod
     def init(self, seed: tf.Tensor) -> Parameters:

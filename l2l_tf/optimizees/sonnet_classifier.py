@@ -24,7 +24,7 @@ class SonnetClassifier(Optimizee):
         batch_size: images in a minibatch, 128 in the paper.
         initial_deviation: standard deviation of θ_0's IID Gaussian entries, 0.01 in the released code.
         initial_means: means of θ_0 by parameter-name pattern, 0 where none matches; 1 for batch norm's scale, say.
-        vectorize: see `Optimizee`.
+        vectorize, compile: see `Optimizee`.
         arguments: what else the module is called with, such as `is_training: true`.
 
     Raises:
@@ -39,12 +39,14 @@ class SonnetClassifier(Optimizee):
         initial_deviation: float = 0.01,
         initial_means: Mapping[str, float] | None = None,
         vectorize: bool = False,
+        compile: bool = False,
         arguments: Mapping[str, Any] | None = None,
     ):
         self.batch_size = at_least("optimizee.batch_size", batch_size, 1)
         self.initial_deviation = at_least("optimizee.initial_deviation", initial_deviation, 0.0)
         self.initial_means = dict(initial_means or {})
         self.vectorize = vectorize
+        self.compile = compile
         self.arguments = dict(arguments or {})
         self.images = tf.constant(data.images)
         self.labels = tf.constant(data.labels)
@@ -73,7 +75,7 @@ class SonnetClassifier(Optimizee):
         """Mean cross entropy of the minibatch that `seed` draws."""
         del problem
         count = self.labels.shape[0]
-        indices = tf.random.stateless_uniform([self.batch_size], seed, 0, count, tf.int32)
+        indices = tf.random.stateless_uniform([self.batch_size], seed, 0, count, tf.int32, alg="philox")
         logits = self.logits(params, tf.gather(self.images, indices))
         labels = tf.gather(self.labels, indices)
         return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
