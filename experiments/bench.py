@@ -172,7 +172,7 @@ def write_provenance(folder: Path, name: str, config: DictConfig, began: float) 
 STUDIES = ("engine", "sampling")
 
 
-@command("bench", threads_of_an_operation=0)
+@command("bench", threads_of_an_operation=lambda _: 0)
 def main(config: DictConfig) -> None:
     """Runs the studies that the configuration names and writes their tables."""
     studies = [one_of("studies", study, STUDIES) for study in config.studies]

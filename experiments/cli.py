@@ -22,7 +22,7 @@ BAD_INPUT = (InputError, HydraException, OmegaConfBaseException, OSError)
 
 
 def command(
-    config_name: str, threads_of_an_operation: int = 1
+    config_name: str, threads_of_an_operation: Callable[[DictConfig], int] = lambda _: 1
 ) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
     """Makes a function of a composed configuration (`conf/<config_name>.yaml`) into a command.
 
@@ -34,6 +34,7 @@ def command(
     def decorate(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
         @functools.wraps(task)
         def job(config: DictConfig) -> Any:
+            os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(threads_of_an_operation(config)))
             if HydraConfig.get().mode == RunMode.MULTIRUN:  # which goes on with the other runs before it ends
                 return task(config)
             with one_line_errors():  # here and not only around Hydra, which prints a line of its own for a failed job
@@ -47,7 +48,6 @@ def command(
 
         @functools.wraps(task)
         def main() -> None:
-            os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(threads_of_an_operation))
             os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here, instead of being printed by Hydra
             with one_line_errors():
                 run()

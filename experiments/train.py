@@ -63,7 +63,12 @@ def train(config: DictConfig, folder: Path) -> Checkpoint:
     return trainer.train()
 
 
-@command("train")
+def threads_of_an_operation(config: DictConfig) -> int:
+    """As TensorFlow likes (0) for an optimizee whose unrolls are one XLA program each, which is one large operation."""
+    return 0 if config.optimizee.get("compile") else 1
+
+
+@command("train", threads_of_an_operation)
 def main(config: DictConfig) -> float:
     """Trains in Hydra's run folder; returns the best validation loss, for sweepers that search."""
     folder = Path(HydraConfig.get().runtime.output_dir)
