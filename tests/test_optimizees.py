@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from l2l_tf import seeds
 from l2l_tf.data import Images
 from l2l_tf.errors import InputError
-from l2l_tf.meta.rollout import rollout, start
+from l2l_tf.meta.rollout import compiled_rollout, rollout, start
 from l2l_tf.optimizees import Optimizee, Parameters, Quadratic, Simple, SonnetClassifier, mlp
 from l2l_tf.optimizees.base import batch_init, batch_loss, batch_loss_and_gradients, batch_problem
 from l2l_tf.optimizers import CoordinatewiseLSTM, everything
@@ -255,6 +255,17 @@ def test_minibatches_are_the_same_for_every_optimizer() -> None:
         float(classifier.loss(params, (), seeds.stateless_seed(keys[0, seeds.MINIBATCH], step))) for step in range(4)
     ]
     np.testing.assert_allclose(losses[0], expected, rtol=1e-5)
+
+
+def test_xla_does_the_same_steps_on_the_same_minibatches() -> None:
+    classifier = tiny_classifier(initial_deviation=1.0, compile=True)
+    optimizer = everything(CoordinatewiseLSTM(layers=(3,), block_size=20))
+    begin = start(classifier, optimizer, seeds.problem_keys(0, "train", [0]))
+    expected = rollout(classifier, optimizer, begin, tf.constant(2), 4, record=True)
+    found = compiled_rollout(classifier)(classifier, optimizer, begin, tf.constant(2), 4, record=True)
+    assert len(set(expected.losses.numpy()[:, 0])) == 5
+    for one, other in zip(tf.nest.flatten(found), tf.nest.flatten(expected), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
 
 
 def test_accuracy_is_the_share_of_all_images_that_are_right() -> None:
