@@ -41,7 +41,9 @@ tables: $(INSTALLED)  ## only the tables: the claims with their verdicts, every 
 	@$(RUN) -m experiments.tables
 
 reproduce: $(INSTALLED)  ## retrains and re-evaluates from scratch into $(OUTPUT); EXPERIMENT=name for one; resumes
-	@for name in $(EXPERIMENT); do $(RUN) -m experiments.reproduce experiment=$$name results=$(OUTPUT) || exit 1; done
+	@for name in $(EXPERIMENT); do \
+	  $(RUN) -m experiments.train experiment=$$name hydra.run.dir=$(OUTPUT)/trained/$$name && \
+	  $(RUN) -m experiments.reproduce experiment=$$name results=$(OUTPUT) || exit 1; done
 
 bench: $(INSTALLED)  ## measures the meta-training engine, side by side, into results/bench/
 	$(RUN) -m experiments.bench

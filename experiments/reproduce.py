@@ -1,6 +1,7 @@
 """An experiment from nothing: `python -m experiments.reproduce experiment=quadratic results=runs/reproduce`.
 
 Trains, tunes, evaluates, tables, draws. Interrupted, the same command goes on; with another `results` it starts anew.
+`make reproduce` trains by the train command, whose threads suit training, and then finds here that it is done.
 """
 
 from pathlib import Path
