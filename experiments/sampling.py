@@ -16,7 +16,7 @@ from l2l_tf import seeds
 from l2l_tf.data import load_mnist
 from l2l_tf.meta import Replay
 from l2l_tf.meta.replay import Replayer
-from l2l_tf.meta.rollout import Optimization, Trajectory, rollout, start
+from l2l_tf.meta.rollout import Optimization, Trajectory, compiled_rollout, rollout, start
 from l2l_tf.optimizees import Optimizee, SonnetClassifier, mlp
 from l2l_tf.optimizers import ParameterGroups
 from l2l_tf.trained import load_optimizer
@@ -75,7 +75,7 @@ def look_at(subject: Subject) -> list[dict[str, Any]]:
     """
     optimizee, problems = make_optimizee(subject.optimizee)
     if subject.optimizee == "MNIST net":
-        optimizee = SonnetClassifier(mlp, load_mnist(subject.data, "train"))
+        optimizee = SonnetClassifier(mlp, load_mnist(subject.data, "train"), compile=True)
     optimizer = load_optimizer(subject.trained) if subject.trained else make_lstm(subject.optimizee, subject.layers)
     whole_below = 0 if subject.optimizee == "quadratics" else Replay.whole_below  # else quadratics are always whole
     replayers = {
@@ -116,10 +116,11 @@ def look_at(subject: Subject) -> list[dict[str, Any]]:
 
 def meta_step(optimizee: Optimizee, optimizer: ParameterGroups, replayer: Replayer, steps: int) -> Any:
     """A compiled meta-step."""
+    roll = compiled_rollout(optimizee)
 
     @tf.function
     def compute(begin: Optimization) -> Any:
-        gradients = rollout(optimizee, optimizer, begin, tf.constant(0), steps, record=True).gradients
+        gradients = roll(optimizee, optimizer, begin, tf.constant(0), steps, record=True).gradients
         return replayer.meta_gradient(begin.state, gradients, tf.ones([steps]), tf.constant([0, 1]))
 
     return compute
