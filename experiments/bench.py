@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import tensorflow as tf
+from matplotlib.ticker import LogLocator, NullFormatter
 from omegaconf import DictConfig
 from tqdm import tqdm
 
@@ -151,11 +152,15 @@ def plot(frame: pd.DataFrame, folder: Path) -> None:
             axes, {"coordinates": "coordinates", "unroll": "unroll length T"}.items(), strict=True
         ):
             part = frame[frame.study == study]
-            for ax, (column, unit) in zip(row, {"seconds": "seconds", "peak_gib": "peak GiB"}.items(), strict=True):
+            columns = (("seconds", "seconds", (1,)), ("peak_gib", "peak GiB", (1, 2, 5)))
+            for ax, (column, unit, ticks) in zip(row, columns, strict=True):
                 for method, colour in colours.items():
                     line = part[part.method == method]
                     x = line.optimizee.astype(int) if study == "coordinates" else line.steps
                     ax.loglog(x, line[column], "o-", color=colour, markersize=3, label=method)
+                ax.yaxis.set_major_locator(LogLocator(subs=ticks))
+                ax.yaxis.set_major_formatter("{x:g}")
+                ax.yaxis.set_minor_formatter(NullFormatter())
                 ax.set_xlabel(label)
                 ax.set_ylabel(unit)
         axes[0][0].legend(frameon=False)
