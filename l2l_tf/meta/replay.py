@@ -13,6 +13,7 @@ A coordinatewise optimizer's dL/dφ is a sum over coordinates that do not touch 
 block, in bounded memory, and may be estimated from a random sample of coordinates.
 """
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from l2l_tf.meta.schedule import Replay
 from l2l_tf.optimizees.base import Parameters
 from l2l_tf.optimizers.base import CoordinatewiseOptimizer, State
 from l2l_tf.optimizers.groups import ParameterGroups, split
+from l2l_tf.xla import compiled
 
 
 class Replayer:
@@ -35,10 +37,7 @@ class Replayer:
     def __init__(self, optimizer: ParameterGroups, replay: Replay):
         self.optimizer = optimizer
         self.settings = replay
-        self._pull_backs = [
-            tf.function(lambda *arguments, m=group.optimizer: pull_back(m, *arguments), jit_compile=True)
-            for group in optimizer.groups
-        ]
+        self._pull_backs = [compiled(partial(pull_back, group.optimizer)) for group in optimizer.groups]
 
     def meta_gradient(
         self, state: State, gradients: Parameters, weights: tf.Tensor, seed: tf.Tensor

@@ -9,6 +9,7 @@ from l2l_tf import seeds
 from l2l_tf.optimizees.base import Optimizee, Parameters, batch_init, batch_loss_and_gradients, batch_problem
 from l2l_tf.optimizers.base import State
 from l2l_tf.optimizers.groups import ParameterGroups
+from l2l_tf.xla import compiled
 
 
 class Optimization(NamedTuple):
@@ -80,4 +81,4 @@ def rollout(
 
 def compiled_rollout(optimizee: Optimizee) -> Callable[..., Trajectory]:
     """`rollout`, by XLA as one program if the optimizee is one for which that pays."""
-    return tf.function(rollout, jit_compile=True, autograph=False) if optimizee.compile else rollout
+    return compiled(rollout) if optimizee.compile else rollout

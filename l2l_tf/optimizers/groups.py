@@ -12,6 +12,7 @@ from l2l_tf.checks import instance_of
 from l2l_tf.errors import InputError
 from l2l_tf.optimizees.base import Parameters
 from l2l_tf.optimizers.base import CoordinatewiseOptimizer, State
+from l2l_tf.xla import compiled
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class ParameterGroups:
             raise InputError(f"optimizer.groups={groups}: must be a list of at least one group")
         self.groups = [group if isinstance(group, Group) else Group(**group) for group in groups]
         self._updates = [
-            tf.function(group.optimizer.update, jit_compile=True)
+            compiled(group.optimizer.update)
             if compile and group.optimizer.trainable_variables
             else group.optimizer.update
             for group in self.groups

@@ -8,6 +8,7 @@ import tensorflow as tf
 from l2l_tf import seeds
 from l2l_tf.checks import at_least, instance_of
 from l2l_tf.errors import InputError
+from l2l_tf.optimizers.activations import sigmoid, tanh
 from l2l_tf.optimizers.base import CoordinatewiseOptimizer, State
 from l2l_tf.optimizers.preprocessing import Identity, Preprocessing
 
@@ -32,8 +33,8 @@ class LSTMLayer(snt.Module):
         """x [inputs, n], h and c [size, n] to the next h and c."""
         gates = self.w_gates @ tf.concat([x, h], axis=0) + self.b_gates
         i, j, f, o = tf.split(gates, 4, axis=0)
-        c = tf.sigmoid(f + 1.0) * c + tf.sigmoid(i) * tf.tanh(j)
-        return tf.sigmoid(o) * tf.tanh(c), c
+        c = sigmoid(f + 1.0) * c + sigmoid(i) * tanh(j)
+        return sigmoid(o) * tanh(c), c
 
 
 class CoordinatewiseLSTM(snt.Module, CoordinatewiseOptimizer):
