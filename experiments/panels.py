@@ -278,6 +278,7 @@ def _settings(config: DictConfig, panel: Panel, keys: tuple[str, ...]) -> dict[s
     """What a stored result depends on, apart from the trained weights."""
     resolved = plain(config)
     settings = {key: resolved[key] for key in ("name", "seed", "optimizee", *keys)}
+    settings["optimizee"].pop("compile", None)  # it is for meta-training, and changes nothing but the time
     return store.portable(settings | {"panel": {item.name: getattr(panel, item.name) for item in fields(panel)}})
 
 
