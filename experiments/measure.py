@@ -24,12 +24,14 @@ from l2l_tf.meta.replay import Replayer
 from l2l_tf.meta.rollout import Optimization, compiled_rollout, start
 from l2l_tf.optimizees import Optimizee, Parameters, Quadratic, SonnetClassifier, convnet, mlp
 from l2l_tf.optimizers import SGD, CoordinatewiseLSTM, Identity, LogAndSign, ParameterGroups, everything
+from l2l_tf.optimizers.activations import sigmoid, tanh
 from l2l_tf.optimizers.groups import block_sizes
+from l2l_tf.xla import compiled
 
 GIB = 2**30
-# autodiff: plain automatic differentiation; floor: the optimizer's matrix products alone; optimizee: its gradients
-# alone.
-METHODS = ("autodiff", "exact", "sampled", "rollout", "optimizee", "floor")
+# autodiff: plain automatic differentiation; floor: the optimizer's matrix products alone; gates: its sigmoids and tanhs
+# alone; optimizee: its gradients alone.
+METHODS = ("autodiff", "exact", "sampled", "rollout", "optimizee", "floor", "gates")
 
 
 # What is optimized.
@@ -127,6 +129,8 @@ def methods(job: Job) -> dict[str, Callable[[], Any]]:
     }
     if "floor" in job.methods:
         functions["floor"] = matrix_products(optimizer, count, job.steps)
+    if "gates" in job.methods:
+        functions["gates"] = gates(optimizer, count, job.steps)
     return {name: functions[name] for name in job.methods}
 
 
@@ -159,6 +163,23 @@ def matrix_products(optimizer: ParameterGroups, count: int, steps: int) -> Calla
         return loop(product, 2 * steps, inputs, outputs), loop(pulled_back, steps, inputs, outputs)
 
     return partial(compute, inputs, outputs)
+
+
+def gates(optimizer: ParameterGroups, count: int, steps: int) -> Callable[[], Any]:
+    """All sigmoids and tanhs of rollout and replay (which computes each step again on its way back), nothing else."""
+    lstm = optimizer.groups[0].optimizer
+    assert isinstance(lstm, CoordinatewiseLSTM)
+    shapes = [(layer.size, n) for n in block_sizes(count, lstm.block_size) for layer in lstm.layers]
+    begin = [(tf.ones([3 * size, n]), tf.ones([2 * size, n])) for size, n in shapes]  # i, f and o; j and c
+
+    def body(step: tf.Tensor, values: Any) -> Any:
+        return step + 1, [(sigmoid(gates), tanh(others)) for gates, others in values]
+
+    def compute(values: Any) -> Any:
+        loop = (tf.constant(0), values)
+        return tf.while_loop(lambda step, _: step < 3 * steps, body, loop, maximum_iterations=3 * steps)[1]
+
+    return partial(compiled(compute), begin)
 
 
 def turn_about(functions: Mapping[Any, Callable[[], Any]], repeats: int) -> dict[Any, float]:
