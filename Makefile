@@ -26,7 +26,7 @@ data: $(INSTALLED)  ## fetches MNIST and CIFAR-10 into data/ and verifies them
 	$(RUN) -m experiments.data
 
 test: $(INSTALLED)  ## the tests
-	$(RUN) -m pytest --numprocesses auto --dist loadfile
+	$(RUN) -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 lint: $(INSTALLED)  ## ruff and mypy
 	$(RUN) -m ruff check .
