@@ -20,8 +20,9 @@ import tensorflow as tf
 from l2l_tf import seeds
 from l2l_tf.data import Images
 from l2l_tf.meta import Replay, autodiff
-from l2l_tf.meta.replay import Replayer
 from l2l_tf.meta.rollout import Optimization, compiled_rollout, start
+from l2l_tf.meta.schedule import Schedule
+from l2l_tf.meta.unroll import Unroll, Unroller
 from l2l_tf.optimizees import Optimizee, Parameters, Quadratic, SonnetClassifier, convnet, mlp
 from l2l_tf.optimizers import SGD, CoordinatewiseLSTM, Identity, LogAndSign, ParameterGroups, everything
 from l2l_tf.optimizers.activations import sigmoid, tanh
@@ -113,9 +114,9 @@ def methods(job: Job) -> dict[str, Callable[[], Any]]:
         return autodiff.meta_gradient(optimizee, in_one, begin, first, weights, second_derivatives=False)[1]
 
     def by_replay(begin: Optimization, fraction: float) -> Any:
-        recorded = roll(optimizee, optimizer, begin, first, job.steps, record=True).gradients
-        replayer = Replayer(optimizer, Replay(fraction=fraction))
-        return replayer.meta_gradient(begin.state, recorded, weights, tf.constant([0, 1]))
+        schedule = Schedule(steps=job.steps, unroll=job.steps, replay=Replay(fraction=fraction))
+        unroll = Unroll(begin, first, weights, tf.constant([0, 1]))
+        return Unroller(optimizee, optimizer, schedule).differentiate(unroll)[1]
 
     def forward(begin: Optimization, optimizer: ParameterGroups) -> Any:
         return roll(optimizee, optimizer, begin, first, job.steps, record=False).losses
@@ -135,7 +136,7 @@ def methods(job: Job) -> dict[str, Callable[[], Any]]:
 
 
 def matrix_products(optimizer: ParameterGroups, count: int, steps: int) -> Callable[[], Any]:
-    """The floor: all matrix products of rollout (G = WX) and replay (G = WX, dX = Wᵀ dG, dW = dG Xᵀ), nothing else."""
+    """The floor: only the matrix products of rollout (G = WX) and way back (G = WX, dX = Wᵀ dG, dW = dG Xᵀ)."""
     lstm = optimizer.groups[0].optimizer
     shapes = [w.shape for w in lstm.trainable_variables if w.shape[1] > 1]
     sizes = block_sizes(count, lstm.block_size)
@@ -166,7 +167,7 @@ def matrix_products(optimizer: ParameterGroups, count: int, steps: int) -> Calla
 
 
 def gates(optimizer: ParameterGroups, count: int, steps: int) -> Callable[[], Any]:
-    """All sigmoids and tanhs of rollout and replay (which computes each step again on its way back), nothing else."""
+    """All sigmoids and tanhs of rollout and way back, which computes each step again, and nothing else."""
     lstm = optimizer.groups[0].optimizer
     assert isinstance(lstm, CoordinatewiseLSTM)
     shapes = [(layer.size, n) for n in block_sizes(count, lstm.block_size) for layer in lstm.layers]
@@ -177,7 +178,7 @@ def gates(optimizer: ParameterGroups, count: int, steps: int) -> Callable[[], An
 
     def compute(values: Any) -> Any:
         loop = (tf.constant(0), values)
-        return tf.while_loop(lambda step, _: step < 3 * steps, body, loop, maximum_iterations=3 * steps)[1]
+        return tf.while_loop(lambda step, _: step < 2 * steps, body, loop, maximum_iterations=2 * steps)[1]
 
     return partial(compiled(compute), begin)
 

@@ -14,9 +14,10 @@ from omegaconf import DictConfig
 from experiments.measure import apart, make_lstm, make_optimizee, turn_about
 from l2l_tf import seeds
 from l2l_tf.data import load_mnist
-from l2l_tf.meta import Replay
+from l2l_tf.meta import Replay, Schedule
 from l2l_tf.meta.replay import Replayer
-from l2l_tf.meta.rollout import Optimization, Trajectory, compiled_rollout, rollout, start
+from l2l_tf.meta.rollout import Optimization, Trajectory, rollout, start
+from l2l_tf.meta.unroll import Unroll, Unroller
 from l2l_tf.optimizees import Optimizee, SonnetClassifier, mlp
 from l2l_tf.optimizers import ParameterGroups
 from l2l_tf.trained import load_optimizer
@@ -89,8 +90,8 @@ def look_at(subject: Subject) -> list[dict[str, Any]]:
     phases = meta_gradients(subject, optimizee, optimizer, replayers, begins)
     seconds = turn_about(
         {
-            fraction: partial(meta_step(optimizee, optimizer, replayers[fraction], subject.steps), begins[0])
-            for fraction in subject.fractions
+            fraction: partial(meta_step(optimizee, optimizer, replayer.settings, subject.steps), begins[0])
+            for fraction, replayer in replayers.items()
         },
         subject.repeats,
     )
@@ -114,14 +115,13 @@ def look_at(subject: Subject) -> list[dict[str, Any]]:
     return rows
 
 
-def meta_step(optimizee: Optimizee, optimizer: ParameterGroups, replayer: Replayer, steps: int) -> Any:
+def meta_step(optimizee: Optimizee, optimizer: ParameterGroups, replay: Replay, steps: int) -> Any:
     """A compiled meta-step."""
-    roll = compiled_rollout(optimizee)
+    unroller = Unroller(optimizee, optimizer, Schedule(steps=steps, unroll=steps, replay=replay))
 
     @tf.function
     def compute(begin: Optimization) -> Any:
-        gradients = roll(optimizee, optimizer, begin, tf.constant(0), steps, record=True).gradients
-        return replayer.meta_gradient(begin.state, gradients, tf.ones([steps]), tf.constant([0, 1]))
+        return unroller.differentiate(Unroll(begin, tf.constant(0), tf.ones([steps]), tf.constant([0, 1])))[1]
 
     return compute
 

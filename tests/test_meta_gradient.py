@@ -118,13 +118,16 @@ def replayed(
     weights: tf.Tensor,
     step: tf.Tensor = FIRST,
     replay: Replay | None = None,
+    keep_states: bool = False,
 ) -> tuple[tf.Tensor, ...]:
     replayer = Replayer(optimizer, replay or Replay())
 
     @tf.function
     def compute(first: Optimization, step: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        trajectory = rollout(optimizee, optimizer, first, step, weights.shape[0], record=True)
-        return replayer.meta_gradient(first.state, trajectory.gradients, weights, tf.constant([1, 2]))
+        steps = weights.shape[0]
+        trajectory = rollout(optimizee, optimizer, first, step, steps, record=True, keep_states=keep_states)
+        gradients, states = trajectory.gradients, trajectory.states
+        return replayer.meta_gradient(first.state, gradients, weights, tf.constant([1, 2]), states)
 
     return compute(first, step)
 
@@ -133,9 +136,10 @@ def relative_errors(found: tuple[tf.Tensor, ...], expected: tuple[tf.Tensor, ...
     return [float(tf.norm(a - b) / tf.norm(b)) for a, b in zip(found, expected, strict=True)]
 
 
+@pytest.mark.parametrize("keep_states", [False, True])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("case", CASES)
-def test_exact_replay_equals_automatic_differentiation(case: str, dtype: str) -> None:
+def test_exact_replay_equals_automatic_differentiation(case: str, dtype: str, keep_states: bool) -> None:
     make_optimizee, make_optimizer, w, problems, carried = CASES[case]
     optimizee, optimizer = make_optimizee(dtype), everything(make_optimizer(dtype))
     weights = tf.constant(w, dtype)
@@ -144,7 +148,7 @@ def test_exact_replay_equals_automatic_differentiation(case: str, dtype: str) ->
         uncompiled = ParameterGroups(optimizer.groups, compile=False)
         first, step = rollout(optimizee, uncompiled, first, step, STEPS, record=False).end, tf.constant(STEPS)
     _, expected = autodiff.meta_gradient(optimizee, optimizer, first, step, weights, second_derivatives=False)
-    found = replayed(optimizee, optimizer, first, weights, step)
+    found = replayed(optimizee, optimizer, first, weights, step, keep_states=keep_states)
     assert all(float(tf.norm(gradient)) > 0 for gradient in expected)
     assert max(relative_errors(found, expected)) < TOLERANCE[dtype]
 
@@ -197,13 +201,14 @@ def test_automatic_differentiation_equals_finite_differences(make_optimizee: Mak
         assert (losses[0] - losses[1]) / 2e-6 == pytest.approx(slope, rel=1e-5, abs=1e-8), variable.name
 
 
+@pytest.mark.parametrize("keep_states", [False, True])
 @pytest.mark.parametrize(("optimizer_block", "replay_block"), [(4096, 30), (30, 2048), (40, 17)])
-def test_block_sizes_do_not_matter(optimizer_block: int, replay_block: int) -> None:
+def test_block_sizes_do_not_matter(optimizer_block: int, replay_block: int, keep_states: bool) -> None:
     optimizee, weights = Net("float64"), tf.ones([STEPS], tf.float64)
     in_one, in_blocks = everything(lstm("float64")), everything(lstm("float64", block_size=optimizer_block))
     _, expected = autodiff.meta_gradient(optimizee, in_one, begin(optimizee, in_one), FIRST, weights, False)
     replay = Replay(block_size=replay_block)
-    found = replayed(optimizee, in_blocks, begin(optimizee, in_blocks), weights, replay=replay)
+    found = replayed(optimizee, in_blocks, begin(optimizee, in_blocks), weights, replay=replay, keep_states=keep_states)
     assert max(relative_errors(found, expected)) < TOLERANCE["float64"]
 
 
@@ -221,6 +226,13 @@ def test_the_same_inputs_give_the_same_bits() -> None:
     for _ in range(20):
         for one, other in zip(compute(), expected, strict=True):
             np.testing.assert_array_equal(one.numpy(), other.numpy())
+
+
+@pytest.mark.parametrize(("fraction", "steps", "keeps"), [(1.0, STEPS, True), (0.5, STEPS, False), (1.0, 10**6, False)])
+def test_states_are_kept_for_an_exact_replay_if_they_are_few(fraction: float, steps: int, keeps: bool) -> None:
+    optimizee, optimizer = Net("float32"), everything(lstm("float32"))
+    replayer = Replayer(optimizer, Replay(fraction=fraction))
+    assert replayer.keeps_states(begin(optimizee, optimizer).state, steps) == keeps
 
 
 class Plain(snt.Module, CoordinatewiseOptimizer):

@@ -43,8 +43,11 @@ class Unroller:
                 self.optimizee, self.optimizer, begin, first_step, weights, second_derivatives=True
             )
         else:
+            steps = self.schedule.unroll
+            keep = self._replayer.keeps_states(begin.state, steps)
             trajectory = self._rollout(
-                self.optimizee, self.optimizer, begin, first_step, self.schedule.unroll, record=True
+                self.optimizee, self.optimizer, begin, first_step, steps, record=True, keep_states=keep
             )
-            gradient = self._replayer.meta_gradient(begin.state, trajectory.gradients, weights, sample_seed)
+            gradients, states = trajectory.gradients, trajectory.states
+            gradient = self._replayer.meta_gradient(begin.state, gradients, weights, sample_seed, states)
         return tf.reduce_mean(trajectory.losses[1:], axis=1), gradient, trajectory.end

@@ -58,7 +58,7 @@ class CoordinatewiseLSTM(snt.Module, CoordinatewiseOptimizer):
         output_scale: float = 1.0,
         output_deviation: float = 1.0,
         seed: int = 0,
-        block_size: int = 8192,
+        block_size: int = 4096,
         dtype: str = "float32",
     ):
         super().__init__(name="lstm_optimizer")
