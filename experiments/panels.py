@@ -1,7 +1,6 @@
 """Panels of the paper's figures: which optimizee, how long, how many problems; tuned, evaluated and stored."""
 
 import hashlib
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import partial
@@ -15,15 +14,17 @@ from tqdm import tqdm
 
 from experiments import store
 from experiments.cli import build, build_optimizee, plain
+from experiments.parts import Parts
 from l2l_tf.checks import at_least, one_of
 from l2l_tf.data.cifar10 import CLASSES
 from l2l_tf.errors import InputError
 from l2l_tf.evaluation import Evaluator, accuracies, as_frame
-from l2l_tf.optimizees import SonnetClassifier
-from l2l_tf.optimizers import ParameterGroups, everything
+from l2l_tf.optimizees import Optimizee, SonnetClassifier
+from l2l_tf.optimizers import CoordinatewiseOptimizer, ParameterGroups, everything
 from l2l_tf.trained import load_optimizer
 from l2l_tf.tuning import tune
 
+ACCURACY = "accuracy"
 UNSEEN = "LSTM-sub"  # a learned optimizer that may not have seen the panel's labels
 
 
@@ -170,13 +171,14 @@ def tune_panel(config: DictConfig, panel: Panel) -> pd.DataFrame:
     settings = _settings(config, panel, ("baselines", "tuning"))
     if _up_to_date(path, settings):
         return store.read_parquet(path, store.TUNING)
-    began = time.monotonic()
+    parts = Parts(path, settings)
     frames = []
     for architecture, variant in panel.variants(config.optimizee):
         optimizee = build_optimizee(variant, "validation")
         for name, baseline in config.baselines.items():
             label = f"{panel.name} {_label(config, architecture)} {name}"
-            rates = tune(
+            make = partial(
+                tune,
                 optimizee,
                 build(baseline),
                 steps=panel.steps,
@@ -184,15 +186,18 @@ def tune_panel(config: DictConfig, panel: Panel) -> pd.DataFrame:
                 seed=config.seed,
                 batch=panel.batch,
                 report=partial(_report, label),
+                progress=label,
                 **plain(config.tuning),
             )
+            rates = parts.get(label, make)
             best = rates[rates.chosen].iloc[0]
             _report(label, f"rate {best.learning_rate:.3g}, validation loss {best.loss:.4g}")
             frames.append(rates.assign(optimizee=_label(config, architecture), optimizer=name, **architecture))
     frame = pd.concat(frames, ignore_index=True)
     store.check(path, frame, store.TUNING)
     store.write_table(path.with_suffix(""), frame, parquet=True)
-    store.write_provenance(path, store.provenance(settings, time.monotonic() - began))
+    store.write_provenance(path, store.provenance(settings, parts.seconds))
+    parts.clear()
     return frame
 
 
@@ -207,7 +212,7 @@ def evaluate_panel(config: DictConfig, panel: Panel) -> Path:
     if _up_to_date(path, settings):
         return path
     rates = tune_panel(config, panel)
-    began = time.monotonic()
+    parts = Parts(path, settings)
     frames, accuracy_frames = [], []
     for architecture, variant in panel.variants(config.optimizee):
         optimizee = build_optimizee(variant, "test")
@@ -216,23 +221,38 @@ def evaluate_panel(config: DictConfig, panel: Panel) -> Path:
         optimizers = {str(name): build(config.baselines[name])(float(rate)) for name, rate in chosen.items()}
         optimizers |= {name: load_learned(config, source) for name, source in panel.learned.items()}
         for name, optimizer in optimizers.items():
-            evaluator = Evaluator(optimizee, optimizer, panel.steps, panel.batch)
             progress = f"{panel.name} {label} {name}"
-            losses, finals = evaluator.losses(config.seed, "test", range(panel.problems), progress)
-            curves = as_frame(losses)
+            curves = parts.get(progress, partial(run, panel, optimizee, optimizer, config.seed, progress))
+            accuracy = curves.attrs.pop(ACCURACY, None)
             if panel.keep_last is not None:
                 curves = curves[curves.step > panel.steps - panel.keep_last]
             origin = {"experiment": config.name, "panel": panel.name, "optimizer": name, "optimizee": label}
             frames.append(curves.assign(**origin, **architecture))
-            if isinstance(optimizee, SonnetClassifier):
-                right = pd.DataFrame({"seed": range(panel.problems), "accuracy": accuracies(optimizee, finals)})
+            if accuracy is not None:
+                right = pd.DataFrame({"seed": range(panel.problems), "accuracy": accuracy})
                 accuracy_frames.append(right.assign(**origin, step=panel.steps, **architecture))
-    provenance = store.provenance(settings, time.monotonic() - began)
+    provenance = store.provenance(settings, parts.seconds)
     if accuracy_frames:
         store.write_accuracies(_results(config, "accuracy", panel), pd.concat(accuracy_frames), provenance)
     store.write_curves(path, pd.concat(frames, ignore_index=True), provenance)  # last: it says that the panel is done
+    parts.clear()
     _report(str(path), f"{panel.problems} problems, {panel.steps} steps")
     return path
+
+
+def run(
+    panel: Panel, optimizee: Optimizee, optimizer: CoordinatewiseOptimizer | ParameterGroups, seed: int, progress: str
+) -> pd.DataFrame:
+    """One optimizer's losses on the panel's test problems: columns seed, step, loss.
+
+    Of a classifier the frame's `attrs` have the accuracies on all test images at the end, a list over the problems.
+    """
+    evaluator = Evaluator(optimizee, optimizer, panel.steps, panel.batch)
+    losses, finals = evaluator.losses(seed, "test", range(panel.problems), progress)
+    curves = as_frame(losses)
+    if isinstance(optimizee, SonnetClassifier):
+        curves.attrs[ACCURACY] = accuracies(optimizee, finals).tolist()
+    return curves
 
 
 def load_learned(config: DictConfig, source: str) -> ParameterGroups:

@@ -86,7 +86,7 @@ def write_curves(path: Path, frame: pd.DataFrame, provenance: Mapping[str, Any])
     """
     check(path, frame, curves_schema(path.stem))
     write_provenance(path, provenance)
-    write_whole(path, _parquet(_compact(path, frame)))
+    write_parquet(path, _compact(path, frame))
 
 
 def write_accuracies(path: Path, frame: pd.DataFrame, provenance: Mapping[str, Any]) -> None:
@@ -102,7 +102,7 @@ def write_accuracies(path: Path, frame: pd.DataFrame, provenance: Mapping[str, A
     """
     check(path, frame, ACCURACIES)
     write_provenance(path, provenance)
-    write_whole(path, _parquet(frame))
+    write_parquet(path, frame)
 
 
 def write_provenance(path: Path, provenance: Mapping[str, Any]) -> None:
@@ -133,7 +133,16 @@ def write_table(path: Path, frame: pd.DataFrame, parquet: bool = False) -> None:
     text = frame.to_csv(index=False, float_format="%.6g", lineterminator="\n")
     write_whole(path.with_name(f"{path.name}.csv"), text.encode())
     if parquet:
-        write_whole(path.with_name(f"{path.name}.parquet"), _parquet(frame))
+        write_parquet(path.with_name(f"{path.name}.parquet"), frame)
+
+
+def write_parquet(path: Path, frame: pd.DataFrame) -> None:
+    """Store a table exactly, with its `attrs`.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    write_whole(path, _parquet(frame))
 
 
 def read_parquet(path: Path, schema: Schema) -> pd.DataFrame:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 import tensorflow as tf
+from tqdm import tqdm
 
 from l2l_tf.checks import at_least, positive
 from l2l_tf.errors import InputError
@@ -27,6 +28,7 @@ def tune(
     seed: int = 0,
     batch: int = 32,
     report: Callable[[str], None] = lambda line: None,
+    progress: str | None = None,
 ) -> pd.DataFrame:
     """Runs each rate 10^(k / per_decade) from `low` to `high`, and beyond while the best one lies at the edge.
 
@@ -35,6 +37,7 @@ def tune(
         problems: how many problems of the "validation" stream.
         window: a rate's loss is the mean over the last `window` of `steps` steps; a run that diverged counts as inf.
         report: is told when the grid widens.
+        progress: label of a progress bar; None for none.
 
     Returns:
         One row a rate, in order: learning_rate, loss, chosen (the best rate's row), n (problems).
@@ -53,13 +56,16 @@ def tune(
     evaluator = Evaluator(optimizee, make_optimizer(rate), steps, batch)
     losses: dict[int, float] = {}
 
+    first, last = round(np.log10(low) * per_decade), round(np.log10(high) * per_decade)
+    bar = tqdm(total=last - first + 1, desc=progress, unit="rate", disable=progress is None, leave=False)
+
     def run(k: int) -> None:
         rate.assign(10.0 ** (k / per_decade))
         curves, _ = evaluator.losses(seed, "validation", range(problems))
         final = curves[:, -window:].mean()
         losses[k] = float(final) if np.isfinite(final) else np.inf
+        bar.update()
 
-    first, last = round(np.log10(low) * per_decade), round(np.log10(high) * per_decade)
     for k in range(first, last + 1):
         run(k)
     while True:
@@ -71,6 +77,8 @@ def tune(
         if not LOWEST <= edge / per_decade <= HIGHEST:
             raise InputError(f"tuning: the {at_edge}, and the grid is as wide as it gets")
         report(f"{at_edge}: trying {10 ** (edge / per_decade):.2g}")
+        bar.total += 1
         run(edge)
+    bar.close()
     rows = [(10.0 ** (k / per_decade), losses[k], k == best, problems) for k in sorted(losses)]
     return pd.DataFrame(rows, columns=["learning_rate", "loss", "chosen", "n"])
