@@ -1,7 +1,7 @@
 """tanh and the logistic function, as fast as XLA can have them.
 
-XLA's own take two to three times as long as a rational function, which is what TensorFlow's kernel (Eigen's) uses. Here
-is Eigen's for XLA, good to float32's rounding; anywhere else, and in float64, TensorFlow's own are used.
+XLA's own take longer than a rational function, which is what TensorFlow's kernel (Eigen's) uses. Here is Eigen's for
+XLA, good to float32's rounding; anywhere else, and in float64, TensorFlow's own are used.
 """
 
 from collections.abc import Callable, Sequence
