@@ -77,7 +77,7 @@ def tune(
         if not LOWEST <= edge / per_decade <= HIGHEST:
             raise InputError(f"tuning: the {at_edge}, and the grid is as wide as it gets")
         report(f"{at_edge}: trying {10 ** (edge / per_decade):.2g}")
-        bar.total += 1
+        bar.total = len(losses) + 1
         run(edge)
     bar.close()
     rows = [(10.0 ** (k / per_decade), losses[k], k == best, problems) for k in sorted(losses)]
