@@ -148,7 +148,7 @@ def test_exact_replay_equals_automatic_differentiation(case: str, dtype: str) ->
         first, step = rollout(optimizee, uncompiled, first, step, STEPS, record=False).end, tf.constant(STEPS)
     _, expected = autodiff.meta_gradient(optimizee, optimizer, first, step, weights, second_derivatives=False)
     assert all(float(tf.norm(gradient)) > 0 for gradient in expected)
-    for keep_states in (False, True):
+    for keep_states in (True, False)[: 1 if dtype == "float32" else 2]:  # XLA compiles each for seconds
         found = replayed(optimizee, optimizer, first, weights, step, keep_states=keep_states)
         assert max(relative_errors(found, expected)) < TOLERANCE[dtype]
 
@@ -201,8 +201,10 @@ def test_automatic_differentiation_equals_finite_differences(make_optimizee: Mak
         assert (losses[0] - losses[1]) / 2e-6 == pytest.approx(slope, rel=1e-5, abs=1e-8), variable.name
 
 
-@pytest.mark.parametrize("keep_states", [False, True])
-@pytest.mark.parametrize(("optimizer_block", "replay_block"), [(4096, 30), (30, 2048), (40, 17)])
+@pytest.mark.parametrize(
+    ("optimizer_block", "replay_block", "keep_states"),
+    [(4096, 30, False), (30, 2048, False), (30, 2048, True), (40, 17, False)],
+)
 def test_block_sizes_do_not_matter(optimizer_block: int, replay_block: int, keep_states: bool) -> None:
     optimizee, weights = Net("float64"), tf.ones([STEPS], tf.float64)
     in_one, in_blocks = everything(lstm("float64")), everything(lstm("float64", block_size=optimizer_block))
