@@ -22,6 +22,7 @@ from l2l_tf.files import write_whole
 
 META_STEPS = METHODS[:3]
 QUICK = {
+    "memory_limit": None,
     "layers": [2],
     "steps": 2,
     "repeats": 1,
@@ -33,7 +34,7 @@ QUICK = {
 }
 
 
-def row(study: str, job: Job, gib: float, bar: tqdm) -> dict[str, Any]:
+def row(study: str, job: Job, gib: float | None, bar: tqdm) -> dict[str, Any]:
     """Measures one method; its seconds and peak are missing if it ran out of memory."""
     bar.set_postfix_str(f"{job.optimizee}, T = {job.steps}, {job.methods[0]}")
     found = apart(gib, measure, job) or {"seconds": {}, "peak": np.nan}
@@ -48,17 +49,17 @@ def row(study: str, job: Job, gib: float, bar: tqdm) -> dict[str, Any]:
     }
 
 
-def compare(job: Job, gib: float, bar: tqdm) -> list[dict[str, Any]]:
+def compare(job: Job, gib: float | None, bar: tqdm) -> list[dict[str, Any]]:
     """All methods on one optimizee: each one's peak alone, then the seconds of those that fit, side by side."""
     rows = [row("optimizees", replace(job, methods=(name,), repeats=1), gib, bar) for name in job.methods]
     fitting = tuple(entry["method"] for entry in rows if not np.isnan(entry["peak_gib"]))
     bar.set_postfix_str(f"{job.optimizee}, side by side")
-    found = apart(10 * gib, measure, replace(job, methods=fitting))
+    found = apart(gib and 10 * gib, measure, replace(job, methods=fitting))
     bar.update()
     return [entry | {"seconds": found["seconds"].get(entry["method"], np.nan)} for entry in rows]
 
 
-def grow(study: str, jobs: list[Job], gib: float, bar: tqdm) -> list[dict[str, Any]]:
+def grow(study: str, jobs: list[Job], gib: float | None, bar: tqdm) -> list[dict[str, Any]]:
     """Each meta-step method over growing jobs; what has run out of memory once is not tried on larger ones."""
     rows: list[dict[str, Any]] = []
     for method in META_STEPS:

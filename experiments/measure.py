@@ -212,8 +212,13 @@ def within_limit(gib: float, task: Callable[[Any], Any], argument: Any) -> Any:
         return None
 
 
-def apart(gib: float, task: Callable[[Any], Any], argument: Any) -> Any:
-    """`task(argument)` in a process of its own with at most `gib` GiB of memory; None if that is not enough."""
+def apart(gib: float | None, task: Callable[[Any], Any], argument: Any) -> Any:
+    """`task(argument)` in a process of its own with at most `gib` GiB of memory; None if that is not enough.
+
+    Without a limit it runs in this process.
+    """
+    if gib is None:
+        return task(argument)
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["experiments.measure"])
     with ProcessPoolExecutor(1, mp_context=context) as pool:
