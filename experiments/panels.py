@@ -207,12 +207,13 @@ def evaluate_panel(config: DictConfig, panel: Panel) -> Path:
     Where the optimizee is a classifier, its final accuracy on all test images is stored too.
     """
     path = _results(config, "curves", panel)
-    settings = _settings(config, panel, ("baselines", "tuning"))
-    settings["trained"] = {name: _digest(config, source) for name, source in panel.learned.items()}
+    shared = _settings(config, panel, ("baselines", "tuning"))
+    digests = {name: _digest(config, source) for name, source in panel.learned.items()}
+    settings = shared | {"trained": digests}
     if _up_to_date(path, settings):
         return path
     rates = tune_panel(config, panel)
-    parts = Parts(path, settings)
+    parts = Parts(path, shared)  # a learned optimizer that is trained anew leaves the others' parts as they are
     frames, accuracy_frames = [], []
     for architecture, variant in panel.variants(config.optimizee):
         optimizee = build_optimizee(variant, "test")
@@ -222,7 +223,10 @@ def evaluate_panel(config: DictConfig, panel: Panel) -> Path:
         optimizers |= {name: load_learned(config, source) for name, source in panel.learned.items()}
         for name, optimizer in optimizers.items():
             progress = f"{panel.name} {label} {name}"
-            curves = parts.get(progress, partial(run, panel, optimizee, optimizer, config.seed, progress))
+            curves = parts.get(
+                f"{progress} {digests.get(name, '')}",
+                partial(run, panel, optimizee, optimizer, config.seed, progress),
+            )
             accuracy = curves.attrs.pop(ACCURACY, None)
             if panel.keep_last is not None:
                 curves = curves[curves.step > panel.steps - panel.keep_last]
