@@ -16,6 +16,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
+from l2l_tf.checks import one_of
 from l2l_tf.errors import InputError
 
 BAD_INPUT = (InputError, HydraException, OmegaConfBaseException, OSError)
@@ -116,6 +117,20 @@ def build_optimizee(config: DictConfig, split: str) -> Any:
         config = config.copy()
         config.data.split = split
     return build(config)
+
+
+def training_optimizee(config: DictConfig) -> Any:
+    """The optimizee that the optimizer is trained on: on the training split, with what `train_on` changes.
+
+    Raises:
+        InputError: `train_on` has a key that the optimizee has not.
+    """
+    changes = config.get("train_on") or {}
+    for key in changes:
+        one_of("train_on: key", str(key), config.optimizee)
+    changed = OmegaConf.merge(config.optimizee, changes)
+    assert isinstance(changed, DictConfig)
+    return build_optimizee(changed, "train")
 
 
 def plain(config: DictConfig) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from matplotlib.ticker import MaxNLocator
 from omegaconf import DictConfig, OmegaConf
 
 from experiments import store
-from experiments.cli import build, build_optimizee, command, plain
+from experiments.cli import build, build_optimizee, command, plain, training_optimizee
 from experiments.figures import style
 from experiments.train import fingerprint
 from l2l_tf.diagnostics import Examiner
@@ -211,7 +211,7 @@ def read_history(path: Path) -> pd.DataFrame:
 def examine(run: Run, schedule: Schedule, problems: int, horizon: int) -> dict[str, pd.DataFrame]:
     """The measures of each φ; of the best one only the losses."""
     examiner = Examiner(
-        optimizee=build_optimizee(run.config.optimizee, "train"),
+        optimizee=training_optimizee(run.config),
         validation_optimizee=build_optimizee(run.config.optimizee, "validation"),
         optimizer=build(run.config.optimizer),
         schedule=schedule,

@@ -16,7 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from experiments import store
-from experiments.cli import build, build_optimizee, command, plain
+from experiments.cli import build, build_optimizee, command, plain, training_optimizee
 from experiments.panels import check_training_labels
 from l2l_tf.files import write_whole
 from l2l_tf.meta.checkpoint import Checkpoint
@@ -34,6 +34,8 @@ def fingerprint(config: dict[str, Any]) -> str:
 
     relevant = without_nulls({key: config[key] for key in ("optimizee", "optimizer", "schedule", "seed")})
     relevant["optimizee"].get("data", {}).pop("directory", None)
+    if config.get("train_on"):
+        relevant["train_on"] = without_nulls(config["train_on"])
     return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -51,7 +53,7 @@ def train(config: DictConfig, folder: Path) -> Checkpoint:
     check_training_labels(config)
     resolved = plain(config)
     trainer = Trainer(
-        optimizee=build_optimizee(config.optimizee, "train"),
+        optimizee=training_optimizee(config),
         validation_optimizee=build_optimizee(config.optimizee, "validation"),
         optimizer=build(config.optimizer),
         schedule=build(config.schedule),

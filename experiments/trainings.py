@@ -36,15 +36,17 @@ def _row(path: Path, name: str) -> dict[str, Any]:
         record = yaml.safe_load(path.read_text())
         history = pd.read_csv(path.with_name("history.csv"))
         config, best = record["config"], history.iloc[int(history.validation_loss.argmin())]
-        schedule = config["schedule"]
+        schedule, optimizer = config["schedule"], config["optimizer"]
+        optimizer = optimizer["groups"][0]["optimizer"] if "groups" in optimizer else optimizer  # all are alike
         return {
             "experiment": config["name"],
             "training": name,
             **{key: schedule[key] for key in SCHEDULE},
             "fraction": schedule["replay"]["fraction"],
-            **{key: config["optimizer"].get(key) for key in OPTIMIZER},
-            "p": config["optimizer"].get("preprocessing", {}).get("p"),
+            **{key: optimizer.get(key) for key in OPTIMIZER},
+            "p": optimizer.get("preprocessing", {}).get("p"),
             "functions": config["optimizee"].get("functions"),
+            "batch_size": (config["optimizee"] | config.get("train_on", {})).get("batch_size"),
             "meta_updates": int(history["update"].iloc[-1]),
             "best_validation_loss": best.validation_loss,
             "best_at": int(best["update"]),

@@ -11,8 +11,9 @@ import yaml
 from hydra import compose, initialize
 from omegaconf import DictConfig
 
-from experiments.cli import build
+from experiments.cli import build, plain, training_optimizee
 from experiments.panels import Panel, select
+from experiments.train import fingerprint
 from l2l_tf.data.cifar10 import CLASSES
 from l2l_tf.errors import InputError
 from l2l_tf.meta import Schedule
@@ -68,6 +69,13 @@ def test_the_schedule_reaches_the_panels_horizon(experiment: str) -> None:
     assert (schedule.steps, schedule.shortest, schedule.unroll) == (1000, 100, 20)
 
 
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_training_has_smaller_minibatches_than_the_panel(experiment: str, small_data: Path) -> None:
+    config = composed(experiment, f"data.dir={small_data}", "+optimizee.data.verify=false")
+    assert training_optimizee(config).batch_size == 32
+    assert only_panel(config)[1].batch_size == config.optimizee.batch_size == 128
+
+
 def test_convolution_weights_have_an_lstm_of_their_own() -> None:
     optimizer = build(composed("cifar10").optimizer)
     convolutions, rest = optimizer.assign(NAMES)
@@ -89,6 +97,13 @@ def test_what_sub_has_seen_is_read_from_the_record_of_its_training(tmp_path: Pat
     (folder / "provenance.yaml").write_text(yaml.safe_dump(record))
     with pytest.raises(InputError, match=r"LSTM-sub \(cifar10_sub2\) is trained on automobile as well"):
         select(composed("cifar10_sub2", f"results={tmp_path}"))
+
+
+def test_a_checkpoint_is_not_for_another_training_problem() -> None:
+    names = [fingerprint(plain(composed("cifar10", *arguments))) for arguments in ([], ["train_on.batch_size=64"])]
+    assert names[0] != names[1]
+    quadratic = plain(composed("quadratic"))
+    assert fingerprint(quadratic) == fingerprint({key: quadratic[key] for key in quadratic if key != "train_on"})
 
 
 def test_a_panel_can_do_without_baselines() -> None:
@@ -127,6 +142,10 @@ FIRST, SECOND = "optimizer.groups.0.parameters", "optimizer.groups.1.parameters"
         ([f"{SECOND}=[conv_*/b,linear_*]"], "error: optimizer.groups: parameter 'batch_norm_0/offset' is in 0 groups"),
         (["optimizee.data.labels=[cat,unicorn]"], "error: labels=['cat', 'unicorn']: must be a list of different"),
         (["optimizee.module.classes=4"], "error: optimizee.module: makes 4 logits for 10 labels"),
+        (
+            ["+train_on.batch=4"],
+            "error: train_on: key=batch: must be one of _target_, batch_size, data",
+        ),
         (["panels.figure_7_left.problems=0"], "error: panels.figure_7_left.problems=0: must be an integer"),
     ],
 )

@@ -50,6 +50,16 @@ def test_each_training_is_a_row_with_its_best_validation(tmp_path: Path) -> None
     assert set(table.revision) == {"0123456+"}  # with uncommitted changes
 
 
+def test_groups_show_their_optimizers_settings_and_training_its_own_minibatch(tmp_path: Path) -> None:
+    folder = record(tmp_path / "trained/cifar10", [0.5], 1e-3)
+    origin = yaml.safe_load((folder / "provenance.yaml").read_text())
+    origin["config"]["optimizer"] = {"groups": [{"optimizer": {"output_scale": 0.01, "preprocessing": {"p": 5.0}}}]}
+    origin["config"] |= {"optimizee": {"batch_size": 128}, "train_on": {"batch_size": 32}}
+    (folder / "provenance.yaml").write_text(yaml.safe_dump(origin))
+    (row,) = trainings_table(tmp_path).itertuples()
+    assert (row.output_scale, row.p, row.batch_size) == (0.01, 5.0, 32)
+
+
 def test_a_damaged_record_is_named(tmp_path: Path) -> None:
     folder = record(tmp_path / "trained/mnist", [0.5], 1e-3)
     (folder / "provenance.yaml").write_text("revision: 1\n")
