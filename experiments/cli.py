@@ -1,6 +1,7 @@
 """What every command shares: Hydra around it, and one clear line instead of a traceback when the input is wrong."""
 
 import functools
+import inspect
 import os
 import shutil
 import sys
@@ -13,7 +14,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, MissingConfigException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from l2l_tf.checks import one_of
@@ -123,12 +124,15 @@ def training_optimizee(config: DictConfig) -> Any:
     """The optimizee that the optimizer is trained on: on the training split, with what `train_on` changes.
 
     Raises:
-        InputError: `train_on` has a key that the optimizee has not.
+        InputError: `train_on` has a key that the optimizee has no argument for.
     """
     changes = config.get("train_on") or {}
-    for key in changes:
-        one_of("train_on: key", str(key), config.optimizee)
-    changed = OmegaConf.merge(config.optimizee, changes)
+    if changes:
+        allowed = inspect.signature(hydra.utils.get_object(config.optimizee._target_)).parameters
+        for key in changes:
+            one_of("train_on: key", str(key), allowed)
+    with open_dict(config.optimizee):
+        changed = OmegaConf.merge(config.optimizee, changes)
     assert isinstance(changed, DictConfig)
     return build_optimizee(changed, "train")
 

@@ -70,10 +70,12 @@ def test_the_schedule_reaches_the_panels_horizon(experiment: str) -> None:
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
-def test_training_has_smaller_minibatches_than_the_panel(experiment: str, small_data: Path) -> None:
+def test_training_has_smaller_minibatches_and_fewer_images_than_the_panel(experiment: str, small_data: Path) -> None:
     config = composed(experiment, f"data.dir={small_data}", "+optimizee.data.verify=false")
-    assert training_optimizee(config).batch_size == 32
-    assert only_panel(config)[1].batch_size == config.optimizee.batch_size == 128
+    training, (_, tested) = training_optimizee(config), only_panel(config)
+    assert (training.batch_size, training.subset) == (32, (500, 2500))
+    assert tested.batch_size == config.optimizee.batch_size == 128
+    assert tested.get("subset") is None
 
 
 def test_convolution_weights_have_an_lstm_of_their_own() -> None:
@@ -84,9 +86,11 @@ def test_convolution_weights_have_an_lstm_of_their_own() -> None:
     assert len(optimizer.trainable_variables) == 12
 
 
-def test_both_variants_have_the_same_lstms() -> None:
+def test_both_variants_have_the_same_lstms_but_for_the_convolutions_scale() -> None:
     two, one = composed("cifar10").optimizer, composed("cifar10_single").optimizer
-    assert all(group.optimizer == one for group in two.groups)
+    convolutions, rest = (group.optimizer for group in two.groups)
+    assert rest == one
+    assert convolutions == dict(one) | {"output_scale": 1e-4}
     assert isinstance(everything(build(one)), ParameterGroups)
 
 
@@ -144,7 +148,7 @@ FIRST, SECOND = "optimizer.groups.0.parameters", "optimizer.groups.1.parameters"
         (["optimizee.module.classes=4"], "error: optimizee.module: makes 4 logits for 10 labels"),
         (
             ["+train_on.batch=4"],
-            "error: train_on: key=batch: must be one of _target_, batch_size, data",
+            "error: train_on: key=batch: must be one of arguments, batch_size, compile",
         ),
         (["panels.figure_7_left.problems=0"], "error: panels.figure_7_left.problems=0: must be an integer"),
     ],

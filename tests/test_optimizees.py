@@ -268,6 +268,41 @@ def test_xla_does_the_same_steps_on_the_same_minibatches() -> None:
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
 
 
+@given(some_seed, st.integers(1, 60), st.integers(0, 60))
+def test_a_subset_is_successive_images_as_many_as_the_bounds_allow(
+    numbers: tuple[int, int], fewest: int, more: int
+) -> None:
+    first, count = tiny_classifier(subset=[fewest, fewest + more]).problem(seed(*numbers))
+    assert min(fewest, 40) <= int(count) <= min(fewest + more, 40)
+    assert 0 <= int(first) <= 40 - int(count)
+
+
+def test_minibatches_are_drawn_from_the_problems_subset_only() -> None:
+    data = images()
+    data.labels[:] = np.arange(40) // 20  # the first half has label 0, the second label 1; 2 is never drawn
+    classifier = tiny_classifier(data=data, subset=[5, 10])
+    params = {name: tf.zeros(shape) for name, shape in classifier.shapes.items()}
+    certain = params | {"linear_1/b": tf.constant([50.0, 0.0, 0.0])}  # wrong about every image with label 1
+    for first, wrong in ((0, 0.0), (30, 50.0)):
+        problem = (tf.constant(first), tf.constant(10))
+        losses = [float(classifier.loss(certain, problem, seed(0, step))) for step in range(20)]
+        np.testing.assert_allclose(losses, wrong, atol=1e-6)
+
+
+def test_sizes_of_subsets_are_log_uniform_and_their_places_uniform() -> None:
+    classifier = tiny_classifier(data=images(4000), subset=[10, 1000])
+    problems = batch_problem(classifier, tf.constant([[0, number] for number in range(2000)]))
+    firsts, counts = (tensor.numpy() for tensor in problems)
+    assert abs(np.mean(counts < 100) - 0.5) < 0.04
+    assert abs(np.mean(firsts / (4000 - counts)) - 0.5) < 0.03
+
+
+@pytest.mark.parametrize("subset", [[0, 5], [5, 4], [5], 5, "ab", [1.0, 5.0], [True, 5]])
+def test_an_impossible_subset_is_refused(subset: Any) -> None:
+    with pytest.raises(InputError, match=r"optimizee\.subset=.*: must be \[fewest, most\]"):
+        tiny_classifier(subset=subset)
+
+
 def test_accuracy_is_the_share_of_all_images_that_are_right() -> None:
     classifier = tiny_classifier()
     params = {name: tf.zeros(shape) for name, shape in classifier.shapes.items()} | {

@@ -1,6 +1,7 @@
 """Any Sonnet classifier as an optimizee: its parameters are θ, its minibatch cross entropy is f(θ)."""
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -26,6 +27,8 @@ class SonnetClassifier(Optimizee):
         initial_means: means of θ_0 by parameter-name pattern, 0 where none matches; 1 for batch norm's scale, say.
         vectorize, compile: see `Optimizee`.
         arguments: what else the module is called with, such as `is_training: true`.
+        subset: [fewest, most] images that a problem has, successive ones of `data`; how many is drawn log-uniformly.
+            If there are no more than that, or for None, a problem has all.
 
     Raises:
         InputError: a number is out of range, or the module makes fewer logits than the data has labels.
@@ -41,6 +44,7 @@ class SonnetClassifier(Optimizee):
         vectorize: bool = False,
         compile: bool = False,
         arguments: Mapping[str, Any] | None = None,
+        subset: Sequence[int] | None = None,
     ):
         self.batch_size = at_least("optimizee.batch_size", batch_size, 1)
         self.initial_deviation = at_least("optimizee.initial_deviation", initial_deviation, 0.0)
@@ -48,6 +52,7 @@ class SonnetClassifier(Optimizee):
         self.vectorize = vectorize
         self.compile = compile
         self.arguments = dict(arguments or {})
+        self.subset = None if subset is None else _range("optimizee.subset", subset)
         self.images = tf.constant(data.images)
         self.labels = tf.constant(data.labels)
         with snt.functional.variables():
@@ -71,11 +76,22 @@ class SonnetClassifier(Optimizee):
             params[name] = mean + self.initial_deviation * draw
         return params
 
+    def problem(self, seed: tf.Tensor) -> Any:
+        """Which images the problem has: the first one's number and how many, int32 []; or nothing if it has all."""
+        if self.subset is None:
+            return ()
+        size, begin = tf.unstack(tf.random.stateless_uniform([2], seed, alg="philox"))
+        fewest, most = self.subset
+        count = tf.cast(fewest * tf.exp(size * math.log((most + 1) / fewest)), tf.int32)
+        count = tf.minimum(count, min(most, self.labels.shape[0]))  # `most`: rounding may have brought it one above
+        spare = tf.cast(self.labels.shape[0] - count, tf.float32)
+        return tf.cast(tf.round(begin * spare), tf.int32), count
+
     def loss(self, params: Parameters, problem: Any, seed: tf.Tensor) -> tf.Tensor:
         """Mean cross entropy of the minibatch that `seed` draws."""
-        del problem
-        count = self.labels.shape[0]
-        indices = tf.random.stateless_uniform([self.batch_size], seed, 0, count, tf.int32, alg="philox")
+        first, count = problem or (0, self.labels.shape[0])
+        draw = tf.random.stateless_uniform([self.batch_size], seed, 0, count, tf.int32, alg="philox")
+        indices = first + draw
         logits = self.logits(params, tf.gather(self.images, indices))
         labels = tf.gather(self.labels, indices)
         return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
@@ -97,3 +113,11 @@ class SonnetClassifier(Optimizee):
     @staticmethod
     def _inputs(images: tf.Tensor) -> tf.Tensor:
         return tf.cast(images, tf.float32) / 255.0
+
+
+def _range(key: str, bounds: Sequence[int]) -> tuple[int, int]:
+    """`bounds`, if they are two whole numbers above zero, in order."""
+    valid = isinstance(bounds, Sequence) and len(bounds) == 2 and all(type(bound) is int for bound in bounds)
+    if not valid or not 1 <= bounds[0] <= bounds[1]:
+        raise InputError(f"{key}={bounds}: must be [fewest, most], whole numbers of at least 1")
+    return bounds[0], bounds[1]
