@@ -20,8 +20,8 @@ def trainings_table(results: Path) -> pd.DataFrame:
     """One row a training: its name, what was varied, and what it gave.
 
     Returns:
-        Columns experiment, training (the folder), the schedule's and the optimizer's settings, meta_updates,
-        best_validation_loss, best_at (meta-update), hours, revision.
+        Columns experiment, training (the folder), the schedule's and the optimizer's settings (of several groups the
+        last's, and the first's output scale), meta_updates, best_validation_loss, best_at (meta-update), hours, revision.
 
     Raises:
         InputError: a record cannot be read.
@@ -37,16 +37,19 @@ def _row(path: Path, name: str) -> dict[str, Any]:
         history = pd.read_csv(path.with_name("history.csv"))
         config, best = record["config"], history.iloc[int(history.validation_loss.argmin())]
         schedule, optimizer = config["schedule"], config["optimizer"]
-        optimizer = optimizer["groups"][0]["optimizer"] if "groups" in optimizer else optimizer  # all are alike
+        groups = [group["optimizer"] for group in optimizer.get("groups", [])] or [optimizer]
+        optimizer, training = groups[-1], config["optimizee"] | config.get("train_on", {})
         return {
             "experiment": config["name"],
             "training": name,
             **{key: schedule[key] for key in SCHEDULE},
             "fraction": schedule["replay"]["fraction"],
             **{key: optimizer.get(key) for key in OPTIMIZER},
+            "first_output_scale": groups[0].get("output_scale") if len(groups) > 1 else None,
             "p": optimizer.get("preprocessing", {}).get("p"),
             "functions": config["optimizee"].get("functions"),
-            "batch_size": (config["optimizee"] | config.get("train_on", {})).get("batch_size"),
+            "batch_size": training.get("batch_size"),
+            "subset": training.get("subset"),
             "meta_updates": int(history["update"].iloc[-1]),
             "best_validation_loss": best.validation_loss,
             "best_at": int(best["update"]),
