@@ -21,7 +21,8 @@ def trainings_table(results: Path) -> pd.DataFrame:
 
     Returns:
         Columns experiment, training (the folder), the schedule's and the optimizer's settings (of several groups the
-        last's, and the first's output scale), meta_updates, best_validation_loss, best_at (meta-update), hours, revision.
+        last's, and the first's output scale), meta_updates, best_validation_loss, best_at (meta-update), hours,
+        revision.
 
     Raises:
         InputError: a record cannot be read.
