@@ -12,8 +12,10 @@ from l2l_tf import seeds
 from l2l_tf.meta import autodiff
 from l2l_tf.meta.replay import Replayer
 from l2l_tf.meta.rollout import Optimization, rollout, start
-from l2l_tf.meta.schedule import Replay
+from l2l_tf.meta.schedule import SMALL, Replay, Schedule
+from l2l_tf.meta.unroll import Unroll, Unroller
 from l2l_tf.optimizees import Optimizee, Parameters
+from l2l_tf.optimizees.base import batch_loss_and_gradients
 from l2l_tf.optimizers import (
     Adam,
     CoordinatewiseLSTM,
@@ -159,6 +161,30 @@ def test_replay_leaves_out_the_second_derivatives() -> None:
     _, whole = autodiff.meta_gradient(optimizee, optimizer, first, FIRST, weights, second_derivatives=True)
     _, without = autodiff.meta_gradient(optimizee, optimizer, first, FIRST, weights, second_derivatives=False)
     assert min(relative_errors(whole, without)) > 1e-3
+
+
+@pytest.mark.parametrize("second_derivatives", [False, True])
+def test_weights_of_inverse_loss_give_the_meta_gradient_of_the_log_loss(second_derivatives: bool) -> None:
+    optimizee, optimizer = Quadratic("float64"), everything(lstm("float64", False))
+    first = begin(optimizee, optimizer, 2)
+    with tf.GradientTape() as tape:
+        params, state = first.params, first.state
+        log_losses = []
+        for t in range(STEPS + 1):
+            minibatch = seeds.stateless_seed(first.keys[:, seeds.MINIBATCH], t)
+            losses, gradients = batch_loss_and_gradients(optimizee, params, first.problem, minibatch)
+            log_losses.append(tf.math.log(tf.reduce_mean(losses) + SMALL))
+            if not second_derivatives:
+                gradients = tf.nest.map_structure(tf.stop_gradient, gradients)
+            updates, state = ParameterGroups(optimizer.groups, compile=False).update(gradients, state)
+            params = {name: params[name] + updates[name] for name in params}
+        log_loss = tf.add_n(log_losses[1:])
+    expected = tape.gradient(log_loss, optimizer.trainable_variables)
+
+    schedule = Schedule(STEPS, STEPS, weights="inverse_loss", second_derivatives=second_derivatives)
+    unroll = Unroll(first, FIRST, tf.constant(schedule.step_weights(), tf.float64), tf.constant([1, 2]))
+    _, found, _ = tf.function(Unroller(optimizee, optimizer, schedule).differentiate)(unroll)
+    assert max(relative_errors(found, expected)) < TOLERANCE["float64"]
 
 
 def meta_loss_under_fixed_gradients(

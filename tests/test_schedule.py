@@ -34,11 +34,14 @@ def test_sizes_are_integers_above_zero(key: str, value: Any) -> None:
         (lambda: Schedule(learning_rate=float("nan")), "schedule.learning_rate=nan"),
         (lambda: Schedule(clip_norm=-1.0), "schedule.clip_norm=-1.0"),
         (lambda: Schedule(decay=UNKNOWN), "schedule.decay=unknown: must be one of cosine, none"),
-        (lambda: Schedule(weights=UNKNOWN), "schedule.weights=unknown: must be one of all, final"),
-        (lambda: Schedule(weights=[1.0, 2.0]), "schedule.weights=[1.0, 2.0]: must be all, final or a list of"),
+        (lambda: Schedule(weights=UNKNOWN), "schedule.weights=unknown: must be one of all, final, inverse_loss"),
+        (
+            lambda: Schedule(weights=[1.0, 2.0]),
+            "schedule.weights=[1.0, 2.0]: must be all, final, inverse_loss or a list of",
+        ),
         (
             lambda: Schedule(weights=FIVE),
-            "schedule.weights=5: must be all, final or a list of",
+            "schedule.weights=5: must be all, final, inverse_loss or a list of",
         ),
         (lambda: Schedule(steps=1, unroll=1, weights=[float("nan")]), "schedule.weights=nan"),
         (lambda: Schedule(steps=1, unroll=1, weights=[-1.0]), "schedule.weights=-1.0"),
@@ -71,6 +74,7 @@ def test_the_defaults_are_the_papers() -> None:
 def test_the_weights_are_all_ones_or_the_last_one_or_a_list() -> None:
     assert Schedule(steps=4, unroll=2).step_weights().tolist() == [1, 1, 1, 1]
     assert Schedule(steps=4, unroll=2, weights="final").step_weights().tolist() == [0, 0, 0, 1]
+    assert Schedule(steps=4, unroll=2, weights="inverse_loss").step_weights().tolist() == [1, 1, 1, 1]
     assert Schedule(steps=4, unroll=2, weights=[0, 0.5, 1, 2]).step_weights().tolist() == [0, 0.5, 1, 2]
 
 

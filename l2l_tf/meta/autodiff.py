@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from l2l_tf import seeds
 from l2l_tf.meta.rollout import Optimization, Trajectory
+from l2l_tf.meta.schedule import relative
 from l2l_tf.optimizees.base import Optimizee, batch_loss, batch_loss_and_gradients
 from l2l_tf.optimizers.groups import ParameterGroups
 
@@ -18,6 +19,7 @@ def meta_gradient(
     first_step: tf.Tensor,
     weights: tf.Tensor,
     second_derivatives: bool,
+    inverse_loss: bool = False,
 ) -> tuple[Trajectory, tuple[tf.Tensor, ...]]:
     """dL/dφ over T = len(weights) steps from `begin`, and the trajectory, without its gradients."""
     keys, problem, params, state = begin
@@ -35,7 +37,9 @@ def meta_gradient(
             losses.append(loss)
         minibatch = seeds.stateless_seed(keys[:, seeds.MINIBATCH], first_step + steps)
         losses.append(batch_loss(optimizee, params, problem, minibatch))
-        meta_loss = tf.reduce_sum(weights * tf.reduce_mean(tf.stack(losses[1:]), axis=1))
+        means = tf.reduce_mean(tf.stack(losses[1:]), axis=1)
+        weights = relative(weights, means) if inverse_loss else weights
+        meta_loss = tf.reduce_sum(weights * means)
     zero = tf.UnconnectedGradients.ZERO
     gradient = tape.gradient(meta_loss, optimizer.trainable_variables, unconnected_gradients=zero)
     return Trajectory(tf.stack(losses), {}, Optimization(keys, problem, params, state)), tuple(gradient)

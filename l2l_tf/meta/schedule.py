@@ -5,9 +5,21 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
+import tensorflow as tf
 
 from l2l_tf.checks import at_least, instance_of, one_of, positive
 from l2l_tf.errors import InputError
+
+SMALL = 1e-5  # a loss below it weighs no more than it does at 0
+
+
+def relative(weights: tf.Tensor, losses: tf.Tensor) -> tf.Tensor:
+    """w_t / f(θ_t) from w_1 ... w_T and f(θ_1) ... f(θ_T), [T].
+
+    Held constant, they make the meta-gradient that of Σ_t w_t log f(θ_t), which counts a loss's fall from 0.01 to 0.001
+    as much as that from 1 to 0.1.
+    """
+    return tf.stop_gradient(weights / (losses + SMALL))
 
 
 @dataclass(frozen=True)
@@ -71,7 +83,8 @@ class Schedule:
         learning_rate: ADAM's on φ.
         decay: of that rate over the training: "none", or "cosine" to zero.
         clip_norm: each optimization's meta-gradient is scaled down to this norm when it is larger; None: never.
-        weights: w_t of the meta-loss: "all" (w_t = 1), "final" (w_t = 1[t = T]), or a list of T numbers.
+        weights: w_t of the meta-loss: "all" (w_t = 1), "final" (w_t = 1[t = T]), a list of T numbers, or "inverse_loss"
+            (w_t = 1 / f(θ_t), see `relative`).
         second_derivatives: keep ∂∇_t/∂φ, which the paper drops; plain automatic differentiation, slower.
         replay: see `Replay`.
         validation: see `Validation`.
@@ -86,7 +99,7 @@ class Schedule:
     learning_rate: float = 1e-3
     decay: Literal["none", "cosine"] = "none"
     clip_norm: float | None = None
-    weights: Literal["all", "final"] | Sequence[float] = "all"
+    weights: Literal["all", "final", "inverse_loss"] | Sequence[float] = "all"
     second_derivatives: bool = False
     replay: Replay = field(default_factory=Replay)
     validation: Validation = field(default_factory=Validation)
@@ -108,10 +121,11 @@ class Schedule:
         if self.clip_norm is not None:
             positive("schedule.clip_norm", self.clip_norm)
         if isinstance(self.weights, str):
-            one_of("schedule.weights", self.weights, ("all", "final"))
+            one_of("schedule.weights", self.weights, ("all", "final", "inverse_loss"))
         elif not isinstance(self.weights, Sequence) or len(self.weights) != self.steps:
             raise InputError(
-                f"schedule.weights={self.weights}: must be all, final or a list of schedule.steps={self.steps} numbers"
+                f"schedule.weights={self.weights}: must be all, final, inverse_loss or a list of "
+                f"schedule.steps={self.steps} numbers"
             )
         else:
             for weight in self.weights:
@@ -134,9 +148,14 @@ class Schedule:
         """Meta-updates in all."""
         return self.epochs * self.updates_per_epoch
 
+    @property
+    def inverse_loss(self) -> bool:
+        """Whether w_t = 1 / f(θ_t)."""
+        return self.weights == "inverse_loss"
+
     def step_weights(self) -> np.ndarray:
-        """w_1 ... w_T, float32 [steps]."""
-        if self.weights == "all":
+        """w_1 ... w_T, float32 [steps]; 1 for `inverse_loss`, as long as the losses are not known."""
+        if self.weights in ("all", "inverse_loss"):
             return np.ones(self.steps, np.float32)
         if self.weights == "final":
             return np.eye(1, self.steps, self.steps - 1, dtype=np.float32)[0]

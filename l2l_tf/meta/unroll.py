@@ -7,7 +7,7 @@ import tensorflow as tf
 from l2l_tf.meta import autodiff
 from l2l_tf.meta.replay import Replayer
 from l2l_tf.meta.rollout import Optimization, compiled_rollout
-from l2l_tf.meta.schedule import Schedule
+from l2l_tf.meta.schedule import Schedule, relative
 from l2l_tf.optimizees.base import Optimizee
 from l2l_tf.optimizers import ParameterGroups
 
@@ -40,8 +40,9 @@ class Unroller:
         begin, first_step, weights, sample_seed = unroll
         if self.schedule.second_derivatives:
             trajectory, gradient = autodiff.meta_gradient(
-                self.optimizee, self.optimizer, begin, first_step, weights, second_derivatives=True
+                self.optimizee, self.optimizer, begin, first_step, weights, True, self.schedule.inverse_loss
             )
+            losses = tf.reduce_mean(trajectory.losses[1:], axis=1)
         else:
             steps = self.schedule.unroll
             keep = self._replayer.keeps_states(begin.state, steps)
@@ -49,5 +50,7 @@ class Unroller:
                 self.optimizee, self.optimizer, begin, first_step, steps, record=True, keep_states=keep
             )
             gradients, states = trajectory.gradients, trajectory.states
+            losses = tf.reduce_mean(trajectory.losses[1:], axis=1)
+            weights = relative(weights, losses) if self.schedule.inverse_loss else weights
             gradient = self._replayer.meta_gradient(begin.state, gradients, weights, sample_seed, states)
-        return tf.reduce_mean(trajectory.losses[1:], axis=1), gradient, trajectory.end
+        return losses, gradient, trajectory.end
