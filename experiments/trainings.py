@@ -12,7 +12,10 @@ import yaml
 
 from l2l_tf.errors import InputError
 
-SCHEDULE = ("steps", "shortest", "unroll", "problems", "optimizations", "learning_rate", "decay", "clip_norm")
+SCHEDULE = (
+    *("steps", "shortest", "unroll", "problems", "optimizations"),
+    *("learning_rate", "decay", "clip_norm", "weights"),
+)
 OPTIMIZER = ("output_scale", "output_deviation")
 
 
@@ -21,7 +24,7 @@ def trainings_table(results: Path) -> pd.DataFrame:
 
     Returns:
         Columns experiment, training (the folder), the schedule's and the optimizer's settings (of several groups the
-        last's, and the first's output scale), meta_updates, best_validation_loss, best_at (meta-update), hours,
+        last's, and the first's output), meta_updates, best_validation_loss, best_at (meta-update), hours,
         revision.
 
     Raises:
@@ -46,7 +49,7 @@ def _row(path: Path, name: str) -> dict[str, Any]:
             **{key: schedule[key] for key in SCHEDULE},
             "fraction": schedule["replay"]["fraction"],
             **{key: optimizer.get(key) for key in OPTIMIZER},
-            "first_output_scale": groups[0].get("output_scale") if len(groups) > 1 else None,
+            **{f"first_{key}": groups[0].get(key) if len(groups) > 1 else None for key in OPTIMIZER},
             "p": optimizer.get("preprocessing", {}).get("p"),
             "functions": config["optimizee"].get("functions"),
             "batch_size": training.get("batch_size"),

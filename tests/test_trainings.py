@@ -18,6 +18,7 @@ SCHEDULE = {
     "learning_rate": 2e-3,
     "decay": "cosine",
     "clip_norm": 10.0,
+    "weights": "all",
     "replay": {"fraction": 0.125},
 }
 
