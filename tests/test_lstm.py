@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from l2l_tf.errors import InputError
-from l2l_tf.optimizers import CoordinatewiseLSTM, LogAndSign, ParameterGroups, everything
+from l2l_tf.optimizers import CoordinatewiseLSTM, LogAndSign, OddLSTM, ParameterGroups, everything
 from l2l_tf.optimizers.lstm import LSTMLayer
 
 
@@ -161,3 +161,26 @@ def test_a_layer_without_units_is_refused(layers: list[int]) -> None:
 def test_a_block_without_coordinates_is_refused(size: int) -> None:
     with pytest.raises(InputError, match=r"optimizer\.block_size="):
         CoordinatewiseLSTM((4,), block_size=size)
+
+
+def test_odd_lstm_is_odd_and_stands_still_without_a_gradient() -> None:
+    optimizer = randomized(OddLSTM((5, 4), LogAndSign(p=10.0), output_scale=0.1))
+    gradients = tf.constant(np.random.default_rng(3).normal(size=[8, 6]) * [0, 1e-6, 1e-4, 1e-2, 1, 10], tf.float32)
+    state, mirrored = optimizer.init(gradients[0]), optimizer.init(gradients[0])
+    for gradient in gradients:
+        update, state = optimizer.update(gradient, state)
+        opposite, mirrored = optimizer.update(-gradient, mirrored)
+        np.testing.assert_allclose(opposite, -update, rtol=1e-6)
+        assert update[0] == 0.0
+        assert np.all(update[1:] != 0.0)
+
+
+def test_odd_lstm_is_half_the_difference_of_two_lstms() -> None:
+    odd, plain = OddLSTM((5,), LogAndSign()), CoordinatewiseLSTM((5,), LogAndSign())
+    gradients = tf.constant([[0.3, -2.0], [1e-6, 0.5]])
+    state, there, back = odd.init(gradients[0]), plain.init(gradients[0]), plain.init(gradients[0])
+    for gradient in gradients:
+        update, state = odd.update(gradient, state)
+        forward, there = plain.update(gradient, there)
+        backward, back = plain.update(-gradient, back)
+        np.testing.assert_allclose(update, (forward - backward) / 2, rtol=1e-5)

@@ -4,6 +4,7 @@ from l2l_tf.optimizers.base import CoordinatewiseOptimizer, State
 from l2l_tf.optimizers.groups import Group, ParameterGroups, everything
 from l2l_tf.optimizers.hand_designed import NAG, SGD, AdaGrad, Adam, HandDesigned, Momentum, RMSprop
 from l2l_tf.optimizers.lstm import CoordinatewiseLSTM
+from l2l_tf.optimizers.odd import OddLSTM
 from l2l_tf.optimizers.preprocessing import Identity, LogAndSign, Preprocessing
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Identity",
     "LogAndSign",
     "Momentum",
+    "OddLSTM",
     "ParameterGroups",
     "Preprocessing",
     "RMSprop",
