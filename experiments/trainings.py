@@ -48,6 +48,7 @@ def _row(path: Path, name: str) -> dict[str, Any]:
             "training": name,
             **{key: schedule[key] for key in SCHEDULE},
             "fraction": schedule["replay"]["fraction"],
+            "optimizer": optimizer["_target_"].rpartition(".")[2],
             **{key: optimizer.get(key) for key in OPTIMIZER},
             **{f"first_{key}": groups[0].get(key) if len(groups) > 1 else None for key in OPTIMIZER},
             "p": optimizer.get("preprocessing", {}).get("p"),

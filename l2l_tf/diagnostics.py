@@ -19,7 +19,14 @@ from l2l_tf.meta.rollout import Optimization, start
 from l2l_tf.meta.unroll import Unroll, Unroller
 from l2l_tf.optimizees.base import Optimizee, Parameters, batch_loss_and_gradients
 from l2l_tf.optimizees.sonnet_classifier import SonnetClassifier
-from l2l_tf.optimizers import CoordinatewiseLSTM, CoordinatewiseOptimizer, LogAndSign, ParameterGroups, everything
+from l2l_tf.optimizers import (
+    CoordinatewiseLSTM,
+    CoordinatewiseOptimizer,
+    LogAndSign,
+    OddLSTM,
+    ParameterGroups,
+    everything,
+)
 from l2l_tf.optimizers.base import State
 from l2l_tf.optimizers.groups import concatenate
 from l2l_tf.trained import assign_variables, variable_names
@@ -173,9 +180,11 @@ class Examiner:
         for index, (group, names) in enumerate(zip(self.optimizer.groups, names_of_groups, strict=True)):
             if isinstance(group.optimizer, CoordinatewiseLSTM):
                 vector = concatenate(gradients, names)
-                blocks = joined(state[index]), joined(new_state[index])
+                states = joined(state[index]), joined(new_state[index])
+                if isinstance(group.optimizer, OddLSTM):  # the other half is the LSTM's for −∇
+                    states = states[0][0], states[1][0]
                 values |= input_branches(group.optimizer, vector, f"{index}/")
-                values |= saturated_gates(group.optimizer, vector, *blocks, f"{index}/")
+                values |= saturated_gates(group.optimizer, vector, *states, f"{index}/")
         return values
 
 

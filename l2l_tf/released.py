@@ -88,7 +88,7 @@ def export_l2l(folder: str | Path, file: str | Path, group: int | None = None) -
     if group is not None and not 0 <= group < len(groups):
         raise InputError(f"group={group}: must be from 0 to {len(groups) - 1}")
     optimizer = groups[group or 0].optimizer
-    if not isinstance(optimizer, CoordinatewiseLSTM):
+    if type(optimizer) is not CoordinatewiseLSTM:  # not of a class made from it either: the released code has none
         raise InputError(f"{folder}: holds {type(optimizer).__name__}, only CoordinatewiseLSTM has released files")
     arrays: Arrays = {
         f"lstm_{k}": {"w_gates": layer.w_gates.numpy().T, "b_gates": layer.b_gates.numpy()[:, 0]}

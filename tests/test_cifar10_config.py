@@ -73,7 +73,7 @@ def test_the_schedule_reaches_the_panels_horizon(experiment: str) -> None:
 def test_training_has_fewer_images_a_problem_and_the_panels_minibatches(experiment: str, small_data: Path) -> None:
     config = composed(experiment, f"data.dir={small_data}", "+optimizee.data.verify=false")
     training, (_, tested) = training_optimizee(config), only_panel(config)
-    assert (training.batch_size, training.subset) == (128, (2000, 10000))
+    assert (training.batch_size, training.subset) == (128, (1000, 10000))
     assert tested.batch_size == config.optimizee.batch_size == 128
     assert tested.get("subset") is None
 

@@ -49,7 +49,10 @@ MNIST = [
 FAULTS = {
     "rate": (faults.LEARNING_RATE, [*QUADRATIC, "schedule.learning_rate=30.0"]),
     "not finite": (faults.LEARNING_RATE, [*QUADRATIC, "schedule.learning_rate=1e25"]),
-    "saturation": (faults.SATURATION, [*MNIST, "optimizer.output_scale=10.0"]),
+    "saturation": (
+        faults.SATURATION,
+        [*MNIST, "optimizer.output_scale=10.0", "optimizer._target_=l2l_tf.optimizers.OddLSTM"],
+    ),
     "vanishing": (faults.VANISHING, [*QUADRATIC, "optimizer.output_scale=1e-6"]),
     "horizon": (
         faults.HORIZON,  # always from 1 to 0 in five steps: it learns to go there, and goes on

@@ -23,6 +23,7 @@ from l2l_tf.commands import run
 from l2l_tf.errors import InputError
 from l2l_tf.inert_pickle import read_arrays
 from l2l_tf.optimizers import everything
+from l2l_tf.released import export_l2l as export
 from l2l_tf.trained import build_optimizer, load_optimizer, read_variables, save_optimizer
 
 Arrays = dict[str, dict[str, Any]]
@@ -177,6 +178,14 @@ def test_export_then_import_keeps_every_byte(tmp_path: Path) -> None:
         by_pickle = pickle.loads(file.read_bytes())
         assert by_pickle.keys() == ({"linear", "lstm_1", "lstm_2"}, {"linear"})[group]
         assert same(by_pickle, read_arrays(file))
+
+
+def test_what_the_released_code_cannot_run_is_not_exported(tmp_path: Path) -> None:
+    config = {"_target_": "l2l_tf.optimizers.OddLSTM", "layers": [3]}
+    save_optimizer(tmp_path / "odd", config, read_variables(everything(build_optimizer(config))))
+    with pytest.raises(InputError, match=r"holds OddLSTM, only CoordinatewiseLSTM"):
+        export(tmp_path / "odd", tmp_path / "odd.l2l")
+    assert not (tmp_path / "odd.l2l").exists()
 
 
 class Call:

@@ -21,6 +21,7 @@ SCHEDULE = {
     "weights": "all",
     "replay": {"fraction": 0.125},
 }
+LSTM = {"_target_": "l2l_tf.optimizers.CoordinatewiseLSTM", "output_scale": 0.1, "preprocessing": {"p": 10.0}}
 
 
 def record(folder: Path, losses: list[float], learning_rate: float) -> Path:
@@ -28,7 +29,7 @@ def record(folder: Path, losses: list[float], learning_rate: float) -> Path:
     config = {
         "name": "mnist",
         "schedule": SCHEDULE | {"learning_rate": learning_rate},
-        "optimizer": {"output_scale": 0.1, "preprocessing": {"p": 10.0}},
+        "optimizer": LSTM,
         "optimizee": {},
     }
     origin = {"wall_time": 1800.0, "revision": "0123456789", "dirty": True, "config": config}
@@ -54,11 +55,13 @@ def test_each_training_is_a_row_with_its_best_validation(tmp_path: Path) -> None
 def test_groups_show_their_optimizers_settings_and_training_its_own_minibatch(tmp_path: Path) -> None:
     folder = record(tmp_path / "trained/cifar10", [0.5], 1e-3)
     origin = yaml.safe_load((folder / "provenance.yaml").read_text())
-    origin["config"]["optimizer"] = {"groups": [{"optimizer": {"output_scale": 0.01, "preprocessing": {"p": 5.0}}}]}
+    odd = {"_target_": "l2l_tf.optimizers.OddLSTM", "output_scale": 0.01, "preprocessing": {"p": 5.0}}
+    origin["config"]["optimizer"] = {"groups": [{"optimizer": LSTM}, {"optimizer": odd}]}
     origin["config"] |= {"optimizee": {"batch_size": 128}, "train_on": {"batch_size": 32}}
     (folder / "provenance.yaml").write_text(yaml.safe_dump(origin))
     (row,) = trainings_table(tmp_path).itertuples()
-    assert (row.output_scale, row.p, row.batch_size) == (0.01, 5.0, 32)
+    assert (row.optimizer, row.output_scale, row.p, row.batch_size) == ("OddLSTM", 0.01, 5.0, 32)
+    assert row.first_output_scale == 0.1
 
 
 def test_a_damaged_record_is_named(tmp_path: Path) -> None:
