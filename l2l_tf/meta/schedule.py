@@ -68,17 +68,35 @@ class Validation:
 
 
 @dataclass(frozen=True)
+class Beginning:
+    """The first epochs of a training, with unrolls of another length: shorter ones make more meta-updates an epoch.
+
+    Attributes:
+        epochs: how many, a multiple of `Validation.every`.
+        unroll: steps between two meta-updates; divides the schedule's `steps`.
+    """
+
+    epochs: int
+    unroll: int
+
+    def __post_init__(self) -> None:
+        at_least("schedule.beginning.epochs", self.epochs, 1)
+        at_least("schedule.beginning.unroll", self.unroll, 1)
+
+
+@dataclass(frozen=True)
 class Schedule:
     """The meta-training schedule.
 
     Attributes:
         steps: T, the length of an optimization.
         unroll: steps between two meta-updates (truncated back-propagation through time); divides `steps`.
-        epochs: an epoch is steps / unroll meta-updates, in which every optimization advances by `steps` steps.
+        epochs: in an epoch, which is steps / unroll meta-updates, every optimization advances by `steps` steps.
         problems: how many problems an optimization solves at once (the released code's batch of 128 quadratics); the
             meta-loss is their mean.
         optimizations: how many optimizations run side by side. Their phases are staggered, so that each meta-update
             averages over unrolls from the beginning to the end of an optimization; 1 is the paper's way.
+        beginning: see `Beginning`; None: the same unrolls from beginning to end.
         shortest: an optimization's length is drawn log-uniformly from `shortest` to `steps`; None: always `steps`.
         learning_rate: ADAM's on φ.
         decay: of that rate over the training: "none", or "cosine" to zero.
@@ -95,6 +113,7 @@ class Schedule:
     epochs: int = 100
     problems: int = 1
     optimizations: int = 1
+    beginning: Beginning | None = None
     shortest: int | None = None
     learning_rate: float = 1e-3
     decay: Literal["none", "cosine"] = "none"
@@ -107,15 +126,7 @@ class Schedule:
     def __post_init__(self) -> None:
         for name in ("steps", "unroll", "epochs", "problems", "optimizations"):
             at_least(f"schedule.{name}", getattr(self, name), 1)
-        if self.steps % self.unroll:
-            raise InputError(f"schedule.steps={self.steps}: must be a multiple of schedule.unroll={self.unroll}")
-        if self.shortest is not None and (
-            at_least("schedule.shortest", self.shortest, 1) % self.unroll or self.shortest > self.steps
-        ):
-            raise InputError(
-                f"schedule.shortest={self.shortest}: must be a multiple of schedule.unroll={self.unroll} "
-                f"and at most schedule.steps={self.steps}"
-            )
+        self._check_lengths("schedule.unroll", self.unroll)
         positive("schedule.learning_rate", self.learning_rate)
         one_of("schedule.decay", self.decay, ("none", "cosine"))
         if self.clip_norm is not None:
@@ -133,20 +144,55 @@ class Schedule:
         instance_of("schedule.second_derivatives", self.second_derivatives, bool)
         instance_of("schedule.replay", self.replay, Replay)
         instance_of("schedule.validation", self.validation, Validation)
+        if self.beginning is not None:
+            instance_of("schedule.beginning", self.beginning, Beginning)
+            self._check_lengths("schedule.beginning.unroll", self.beginning.unroll)
+            if self.beginning.epochs % self.validation.every or self.beginning.epochs > self.epochs:
+                raise InputError(
+                    f"schedule.beginning.epochs={self.beginning.epochs}: must be a multiple of "
+                    f"schedule.validation.every={self.validation.every} and at most schedule.epochs={self.epochs}"
+                )
         if self.validation.window > self.steps:
             raise InputError(
                 f"schedule.validation.window={self.validation.window}: must be at most schedule.steps={self.steps}"
             )
 
-    @property
-    def updates_per_epoch(self) -> int:
-        """Meta-updates in an epoch."""
-        return self.steps // self.unroll
+    def _check_lengths(self, name: str, unroll: int) -> None:
+        """That optimizations of every length are a whole number of such unrolls."""
+        if self.steps % unroll:
+            raise InputError(f"schedule.steps={self.steps}: must be a multiple of {name}={unroll}")
+        if self.shortest is not None and (
+            at_least("schedule.shortest", self.shortest, 1) % unroll or self.shortest > self.steps
+        ):
+            raise InputError(
+                f"schedule.shortest={self.shortest}: must be a multiple of {name}={unroll} "
+                f"and at most schedule.steps={self.steps}"
+            )
+
+    def updates_until(self, epoch: int) -> int:
+        """Meta-updates in the epochs before number `epoch`; an epoch is steps / unroll of them."""
+        if self.beginning is None:
+            return epoch * (self.steps // self.unroll)
+        short = min(epoch, self.beginning.epochs)
+        return short * (self.steps // self.beginning.unroll) + (epoch - short) * (self.steps // self.unroll)
 
     @property
     def updates(self) -> int:
         """Meta-updates in all."""
-        return self.epochs * self.updates_per_epoch
+        return self.updates_until(self.epochs)
+
+    def unroll_of(self, update: int) -> int:
+        """Steps of meta-update number `update` (from 0)."""
+        if self.beginning is not None and update < self.updates_until(self.beginning.epochs):
+            return self.beginning.unroll
+        return self.unroll
+
+    def epoch(self, update: int) -> float:
+        """How many epochs are over before meta-update number `update`: the inverse of `updates_until`."""
+        if self.beginning is None:
+            return update * self.unroll / self.steps
+        short = min(update, self.updates_until(self.beginning.epochs))
+        return (short * self.beginning.unroll + (update - short) * self.unroll) / self.steps
 
     @property
     def inverse_loss(self) -> bool:
@@ -165,11 +211,11 @@ class Schedule:
         """ADAM's learning rate for meta-update number `update` (from 0)."""
         if self.decay == "none":
             return self.learning_rate
-        return self.learning_rate * 0.5 * (1.0 + float(np.cos(np.pi * update / self.updates)))
+        return self.learning_rate * 0.5 * (1.0 + float(np.cos(np.pi * self.epoch(update) / self.epochs)))
 
-    def length(self, generator: np.random.Generator) -> int:
-        """The length of the next optimization, a multiple of `unroll`."""
+    def length(self, generator: np.random.Generator, unroll: int) -> int:
+        """The length of the next optimization, a multiple of the unrolls' length."""
         if self.shortest is None:
             return self.steps
-        drawn = np.exp(generator.uniform(np.log(self.shortest), np.log(self.steps + self.unroll)))
-        return min(int(drawn) // self.unroll * self.unroll, self.steps)
+        drawn = np.exp(generator.uniform(np.log(self.shortest), np.log(self.steps + unroll)))
+        return min(int(drawn) // unroll * unroll, self.steps)

@@ -131,15 +131,20 @@ class Trainer:
     def _rounds(self, checkpoint: Checkpoint, path: Path) -> None:
         """Rounds until training is finished; the checkpoint goes to `path` after each."""
         schedule = self.schedule
-        updates_per_round = schedule.validation.every * schedule.updates_per_epoch
         writer = tf.summary.create_file_writer(str(self.folder / "tensorboard"))
         with (
             writer.as_default(),
-            tqdm(total=schedule.updates, initial=checkpoint.update, unit="update", desc="meta-training") as bar,
+            tqdm(
+                total=schedule.epochs * schedule.steps,
+                initial=round(schedule.epoch(checkpoint.update) * schedule.steps),
+                unit="step",
+                desc="meta-training",
+            ) as bar,
         ):
             while not self._finished(checkpoint):
                 began = time.monotonic()
-                until = min(checkpoint.update + updates_per_round, schedule.updates)
+                epoch = round(schedule.epoch(checkpoint.update)) + schedule.validation.every
+                until = schedule.updates_until(min(epoch, schedule.epochs))
                 meta_loss = self._round(checkpoint, until, bar)
                 self._validate(checkpoint, meta_loss, time.monotonic() - began)
                 self.on_round(checkpoint)  # first: a training killed in between does this round again, to the same end
@@ -163,34 +168,36 @@ class Trainer:
         out_of_patience = patience is not None and checkpoint.rounds_since_best >= patience
         return checkpoint.update >= self.schedule.updates or out_of_patience
 
-    def _begin(self, checkpoint: Checkpoint) -> Running:
+    def _begin(self, checkpoint: Checkpoint, unroll: int) -> Running:
         """Starts the next optimization: new problems, and a length if the schedule draws lengths."""
         number = checkpoint.started
         checkpoint.started += 1
         problems = range(number * self.schedule.problems, (number + 1) * self.schedule.problems)
         keys = seeds.problem_keys(self.seed, "train", problems)
-        length = self.schedule.length(seeds.generator(self.seed, "length", number))
+        length = self.schedule.length(seeds.generator(self.seed, "length", number), unroll)
         return Running(self._start(keys), 0, length)
 
-    def _begin_staggered(self, checkpoint: Checkpoint) -> list[Running]:
+    def _begin_staggered(self, checkpoint: Checkpoint, unroll: int) -> list[Running]:
         """Starts all optimizations and takes each one, with φ as it is, to a phase of its own."""
         count = self.schedule.optimizations
-        running = [self._begin(checkpoint) for _ in range(count)]
+        running = [self._begin(checkpoint, unroll) for _ in range(count)]
         for index, one in enumerate(running):
-            for _ in range(index * (one.length // self.schedule.unroll) // count):
-                one.optimization = self._advance(one.optimization, tf.constant(one.step))
-                one.step += self.schedule.unroll
+            for _ in range(index * (one.length // unroll) // count):
+                one.optimization = self._advance(one.optimization, tf.constant(one.step), unroll)
+                one.step += unroll
         return running
 
     def _round(self, checkpoint: Checkpoint, until: int, bar: Any) -> float:
         """Meta-updates up to number `until`; returns the mean meta-loss a step."""
-        unroll = self.schedule.unroll
-        running = self._begin_staggered(checkpoint)
+        unroll = self.schedule.unroll_of(checkpoint.update)
+        running = self._begin_staggered(checkpoint, unroll)
         means = []
         for update in range(checkpoint.update, until):
-            running = [one if one.step < one.length else self._begin(checkpoint) for one in running]
+            running = [one if one.step < one.length else self._begin(checkpoint, unroll) for one in running]
             self.rate.assign(self.schedule.rate(update))
-            unrolls = [self._next_unroll(one, update * len(running) + index) for index, one in enumerate(running)]
+            unrolls = [
+                self._next_unroll(one, unroll, update * len(running) + index) for index, one in enumerate(running)
+            ]
             meta_loss, gradient_norm, ends = self._meta_step(unrolls)
             for one, end in zip(running, ends, strict=True):
                 one.optimization, one.step = end, one.step + unroll
@@ -201,14 +208,14 @@ class Trainer:
                 )
             means.append(mean)
             tf.summary.scalar("meta-gradient norm", norm, step=update)
-            bar.update()
+            bar.update(unroll)
         checkpoint.update = until
         return float(np.mean(means)) / unroll
 
-    def _next_unroll(self, one: Running, number: int) -> Unroll:
+    def _next_unroll(self, one: Running, unroll: int, number: int) -> Unroll:
         """The unroll that an optimization does next; `number` counts unrolls since the training began."""
         sample_seed = seeds.generator(self.seed, "sample", number).integers(2**31, size=2)
-        weights = self.weights[one.step : one.step + self.schedule.unroll]
+        weights = self.weights[one.step : one.step + unroll]
         return Unroll(one.optimization, tf.constant(one.step), tf.constant(weights), tf.constant(sample_seed, tf.int32))
 
     def _diverged(self, what: str, checkpoint: Checkpoint) -> InputError:
@@ -234,7 +241,7 @@ class Trainer:
             checkpoint.rounds_since_best = 0
         row = {
             "update": checkpoint.update,
-            "epoch": checkpoint.update / self.schedule.updates_per_epoch,
+            "epoch": self.schedule.epoch(checkpoint.update),
             "meta_loss": meta_loss,
             "validation_loss": loss,
             "learning_rate": self.schedule.rate(max(checkpoint.update - 1, 0)),

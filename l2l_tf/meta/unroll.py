@@ -31,9 +31,9 @@ class Unroller:
         self._replayer = Replayer(optimizer, schedule.replay)
         self._rollout = compiled_rollout(optimizee)
 
-    def forward(self, begin: Optimization, first_step: tf.Tensor) -> Optimization:
-        """Where an unroll ends."""
-        return self._rollout(self.optimizee, self.optimizer, begin, first_step, self.schedule.unroll, record=False).end
+    def forward(self, begin: Optimization, first_step: tf.Tensor, steps: int) -> Optimization:
+        """Where an unroll of T = `steps` steps ends."""
+        return self._rollout(self.optimizee, self.optimizer, begin, first_step, steps, record=False).end
 
     def differentiate(self, unroll: Unroll) -> tuple[tf.Tensor, tuple[tf.Tensor, ...], Optimization]:
         """f(θ_1) ... f(θ_T) [T], each the mean over the problems; dL/dφ by variable; and where the unroll ends."""
@@ -44,7 +44,7 @@ class Unroller:
             )
             losses = tf.reduce_mean(trajectory.losses[1:], axis=1)
         else:
-            steps = self.schedule.unroll
+            steps = weights.shape[0]
             keep = self._replayer.keeps_states(begin.state, steps)
             trajectory = self._rollout(
                 self.optimizee, self.optimizer, begin, first_step, steps, record=True, keep_states=keep
