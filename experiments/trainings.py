@@ -41,12 +41,14 @@ def _row(path: Path, name: str) -> dict[str, Any]:
         history = pd.read_csv(path.with_name("history.csv"))
         config, best = record["config"], history.iloc[int(history.validation_loss.argmin())]
         schedule, optimizer = config["schedule"], config["optimizer"]
+        beginning = schedule.get("beginning") or {}
         groups = [group["optimizer"] for group in optimizer.get("groups", [])] or [optimizer]
         optimizer, training = groups[-1], config["optimizee"] | config.get("train_on", {})
         return {
             "experiment": config["name"],
             "training": name,
             **{key: schedule[key] for key in SCHEDULE},
+            **{f"beginning_{key}": beginning.get(key) for key in ("epochs", "unroll")},
             "fraction": schedule["replay"]["fraction"],
             "optimizer": optimizer["_target_"].rpartition(".")[2],
             **{key: optimizer.get(key) for key in OPTIMIZER},

@@ -57,11 +57,13 @@ def test_groups_show_their_optimizers_settings_and_training_its_own_minibatch(tm
     origin = yaml.safe_load((folder / "provenance.yaml").read_text())
     odd = {"_target_": "l2l_tf.optimizers.OddLSTM", "output_scale": 0.01, "preprocessing": {"p": 5.0}}
     origin["config"]["optimizer"] = {"groups": [{"optimizer": LSTM}, {"optimizer": odd}]}
+    origin["config"]["schedule"]["beginning"] = {"epochs": 20, "unroll": 10}
     origin["config"] |= {"optimizee": {"batch_size": 128}, "train_on": {"batch_size": 32}}
     (folder / "provenance.yaml").write_text(yaml.safe_dump(origin))
     (row,) = trainings_table(tmp_path).itertuples()
     assert (row.optimizer, row.output_scale, row.p, row.batch_size) == ("OddLSTM", 0.01, 5.0, 32)
     assert row.first_output_scale == 0.1
+    assert (row.beginning_epochs, row.beginning_unroll) == (20, 10)
 
 
 def test_a_damaged_record_is_named(tmp_path: Path) -> None:
