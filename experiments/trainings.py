@@ -13,10 +13,11 @@ import yaml
 from l2l_tf.errors import InputError
 
 SCHEDULE = (
-    *("steps", "shortest", "unroll", "problems", "optimizations"),
-    *("learning_rate", "decay", "clip_norm", "weights"),
+    *("steps", "shortest", "unroll", "problems", "optimizations", "at_once"),
+    *("learning_rate", "decay", "clip_norm", "weights", "second_derivatives"),
 )
 OPTIMIZER = ("output_scale", "output_deviation")
+PREPROCESSING = ("p", "derivative_width")
 
 
 def trainings_table(results: Path) -> pd.DataFrame:
@@ -47,16 +48,17 @@ def _row(path: Path, name: str) -> dict[str, Any]:
         return {
             "experiment": config["name"],
             "training": name,
-            **{key: schedule[key] for key in SCHEDULE},
-            **{f"beginning_{key}": beginning.get(key) for key in ("epochs", "unroll")},
+            **{key: schedule.get(key) for key in SCHEDULE},
+            **{f"beginning_{key}": beginning.get(key) for key in ("epochs", "unroll", "second_derivatives")},
             "fraction": schedule["replay"]["fraction"],
             "optimizer": optimizer["_target_"].rpartition(".")[2],
             **{key: optimizer.get(key) for key in OPTIMIZER},
             **{f"first_{key}": groups[0].get(key) if len(groups) > 1 else None for key in OPTIMIZER},
-            "p": optimizer.get("preprocessing", {}).get("p"),
+            **{key: optimizer.get("preprocessing", {}).get(key) for key in PREPROCESSING},
             "functions": config["optimizee"].get("functions"),
             "batch_size": training.get("batch_size"),
             "subset": training.get("subset"),
+            "shrink_by": training.get("data", {}).get("shrink_by"),
             "meta_updates": int(history["update"].iloc[-1]),
             "best_validation_loss": best.validation_loss,
             "best_at": int(best["update"]),

@@ -266,6 +266,18 @@ def test_cifar10_unknown_labels(labels: list[int | str], tmp_path: Path) -> None
     assert "airplane" in line
 
 
+def test_shrunk_cifar10_has_the_means_of_blocks(tmp_path: Path) -> None:
+    write_batches(tmp_path)
+    whole, small = (load_cifar10(tmp_path, "train", verify=False, shrink_by=factor) for factor in (1, 4))
+    assert small.images.shape == (len(whole.images), 8, 8, 3)
+    np.testing.assert_array_equal(small.labels, whole.labels)
+    block = whole.images[1, 4:8, 12:16, 2].astype(float)
+    assert abs(small.images[1, 1, 3, 2] - block.mean()) <= 0.5
+    for factor, allowed in ((0, "at least 1"), (5, "must divide")):
+        with pytest.raises(InputError, match=f"data.shrink_by={factor}: .*{allowed}"):
+            load_cifar10(tmp_path, "train", verify=False, shrink_by=factor)
+
+
 # Sources
 
 

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from l2l_tf import seeds
 from l2l_tf.meta import autodiff
+from l2l_tf.meta.adjoint import Adjoint
 from l2l_tf.meta.replay import Replayer
 from l2l_tf.meta.rollout import Optimization, rollout, start
 from l2l_tf.meta.schedule import SMALL, Replay, Schedule
@@ -162,6 +163,26 @@ def test_exact_replay_equals_automatic_differentiation(case: str, dtype: str) ->
         assert max(relative_errors(found, expected)) < TOLERANCE[dtype]
 
 
+@pytest.mark.parametrize("case", CASES)
+def test_the_adjoint_equals_automatic_differentiation_with_second_derivatives(case: str) -> None:
+    make_optimizee, make_optimizer, w, problems, carried = CASES[case]
+    optimizee, optimizer = make_optimizee("float64"), everything(make_optimizer("float64"))
+    weights = tf.constant(w, tf.float64)
+    first, step = begin(optimizee, optimizer, problems), FIRST
+    if carried:
+        uncompiled = ParameterGroups(optimizer.groups, compile=False)
+        first, step = rollout(optimizee, uncompiled, first, step, STEPS, record=False).end, tf.constant(STEPS)
+    _, expected = autodiff.meta_gradient(optimizee, optimizer, first, step, weights, second_derivatives=True)
+    adjoint = Adjoint(optimizee, optimizer)
+
+    @tf.function
+    def compute(first: Optimization, step: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        trajectory = rollout(optimizee, optimizer, first, step, STEPS, record=True, keep_states=True)
+        return adjoint.meta_gradient(trajectory, step, weights)
+
+    assert max(relative_errors(compute(first, step), expected)) < TOLERANCE["float64"]
+
+
 def test_replay_leaves_out_the_second_derivatives() -> None:
     optimizee, optimizer = Quadratic("float64"), everything(lstm("float64", False))
     first, weights = begin(optimizee, optimizer), tf.ones([STEPS], tf.float64)
@@ -190,7 +211,7 @@ def test_weights_of_inverse_loss_give_the_meta_gradient_of_the_log_loss(second_d
 
     schedule = Schedule(STEPS, STEPS, weights="inverse_loss", second_derivatives=second_derivatives)
     unroll = Unroll(first, FIRST, tf.constant(schedule.step_weights(), tf.float64), tf.constant([1, 2]))
-    _, found, _ = tf.function(Unroller(optimizee, optimizer, schedule).differentiate)(unroll)
+    _, found, _ = tf.function(Unroller(optimizee, optimizer, schedule).differentiate)(unroll, second_derivatives)
     assert max(relative_errors(found, expected)) < TOLERANCE["float64"]
 
 

@@ -130,3 +130,27 @@ def test_a_p_out_of_range_is_refused(p: float) -> None:
 def test_a_negative_smoothing_is_refused() -> None:
     with pytest.raises(InputError, match=r"preprocessing\.smoothing=-1\.0"):
         LogAndSign(smoothing=-1.0)
+
+
+@given(st.floats(-3.0, 3.0), st.floats(0.05, 1.0))
+def test_the_smooth_derivative_is_that_of_the_features_averaged_over_a_gaussian(value: float, width: float) -> None:
+    """Of the sign exactly; of the logarithm a like curve: the same far from zero, zero at zero, never steeper."""
+    x = tf.constant([value, -value], tf.float64)  # root mean square |value|
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        features = LogAndSign(derivative_width=width)(x)
+        logarithm, sign = features[0], features[1]
+    np.testing.assert_array_equal(features, LogAndSign()(x))
+    deviation = width * abs(value) + math.exp(-10)
+    nodes = value + deviation * np.linspace(-8.0, 8.0, 20001)
+    density = np.exp(-0.5 * ((nodes - value) / deviation) ** 2)
+    score = (nodes - value) / deviation**2  # d density / d value over the density
+    averaged = (np.sign(nodes) * score * density).sum() / density.sum()
+    assert float(tape.gradient(sign, x)[0]) == pytest.approx(averaged, rel=0.01, abs=1e-3 / deviation)
+    slope = float(tape.gradient(logarithm, x)[0])
+    assert slope * 10 == pytest.approx(value / (value**2 + deviation**2))
+
+
+def test_a_negative_derivative_width_is_refused() -> None:
+    with pytest.raises(InputError, match=r"preprocessing\.derivative_width=-1\.0"):
+        LogAndSign(derivative_width=-1.0)

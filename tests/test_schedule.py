@@ -61,6 +61,8 @@ def test_sizes_are_integers_above_zero(key: str, value: Any) -> None:
         ),
         (lambda: Schedule(epochs=20, beginning=Beginning(epochs=40, unroll=5)), "at most schedule.epochs=20"),
         (lambda: Schedule(beginning=FIVE), "schedule.beginning=5"),
+        (lambda: Schedule(optimizations=3, at_once=4), "schedule.at_once=4: must be at most schedule.optimizations=3"),
+        (lambda: Schedule(at_once=0), "schedule.at_once=0"),
         (lambda: Validation(every=0), "schedule.validation.every=0"),
         (lambda: Validation(problems=0), "schedule.validation.problems=0"),
         (lambda: Validation(window=0), "schedule.validation.window=0"),
@@ -107,8 +109,19 @@ def test_the_rate_is_constant_or_falls_along_a_cosine_to_zero() -> None:
 def test_the_beginnings_unrolls_have_their_own_length() -> None:
     schedule = Schedule(steps=100, unroll=50, epochs=60, beginning=Beginning(epochs=20, unroll=10), decay="cosine")
     assert [schedule.updates_until(epoch) for epoch in (0, 1, 20, 21, 60)] == [0, 10, 200, 202, 280]
-    assert [schedule.unroll_of(update) for update in (0, 199, 200, 279)] == [10, 10, 50, 50]
+    assert [schedule.phase(update).unroll for update in (0, 199, 200, 279)] == [10, 10, 50, 50]
     assert schedule.rate(schedule.updates_until(30)) == pytest.approx(schedule.learning_rate / 2)  # halfway by steps
+
+
+def test_optimizations_advance_all_or_in_turns() -> None:
+    assert [Schedule(optimizations=3).turn(update) for update in (0, 1, 7)] == [[0, 1, 2]] * 3
+    pairs = [Schedule(optimizations=3, at_once=2).turn(update) for update in range(4)]
+    assert pairs == [
+        [0, 1],
+        [2, 0],
+        [1, 2],
+        [0, 1],
+    ]
 
 
 @given(st.sampled_from([1, 4, 20]), st.sampled_from([1, 5, 20]), st.integers(0, 5), st.integers(0, 100))
@@ -117,7 +130,7 @@ def test_epochs_and_meta_updates_count_the_same_steps(unroll: int, first: int, r
     schedule = Schedule(steps=20, unroll=unroll, epochs=100, beginning=beginning)
     updates = schedule.updates_until(epoch)
     assert schedule.epoch(updates) == epoch
-    assert sum(schedule.unroll_of(update) for update in range(updates)) == 20 * epoch
+    assert sum(schedule.phase(update).unroll for update in range(updates)) == 20 * epoch
 
 
 @given(st.integers(1, 20), st.integers(1, 30), st.integers(1, 30), st.integers(0, 1000))

@@ -9,7 +9,8 @@ import pytest
 import tensorflow as tf
 
 from l2l_tf.meta import Beginning, Schedule, Validation
-from l2l_tf.meta.trainer import Trainer
+from l2l_tf.meta.trainer import Running, Trainer
+from l2l_tf.meta.unroll import Unroll
 from l2l_tf.optimizees import Quadratic, Simple
 from l2l_tf.optimizers import CoordinatewiseLSTM
 
@@ -52,3 +53,18 @@ def test_a_beginning_is_that_of_a_training_with_such_unrolls_and_goes_on_with_lo
     assert list(grown.epoch) == [2, 4, 6]
     pd.testing.assert_frame_equal(grown[:1], throughout[:1])
     assert grown.meta_loss[1] != throughout.meta_loss[1]
+
+
+def test_optimizations_that_take_turns_advance_one_after_the_other(tmp_path: Path) -> None:
+    class Recorded(Trainer):
+        def _next_unroll(self, one: Running, unroll: int, number: int) -> Unroll:
+            seen.append((one.optimization.keys.numpy().tolist(), one.step))
+            return super()._next_unroll(one, unroll, number)
+
+    seen: list[tuple[list[list[int]], int]] = []
+    schedule = Schedule(steps=4, unroll=2, epochs=3, optimizations=2, at_once=1, validation=Validation(every=3))
+    checkpoint = Recorded(Simple(), Simple(), CoordinatewiseLSTM(layers=()), schedule, 0, tmp_path).train()
+    assert checkpoint.update == len(seen) == 6  # one unroll a meta-update
+    problems = [keys for keys, _ in seen]
+    assert [problems.index(problem) for problem in problems] == [0, 1, 0, 3, 4, 3]
+    assert [step for _, step in seen] == [0, 2, 2, 0, 0, 2]  # the second begins halfway, so it is over first

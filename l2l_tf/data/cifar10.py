@@ -18,7 +18,7 @@ from PIL import Image
 
 from l2l_tf.data.batches import BATCHES, SHAPE, read_batches, read_binary_batch, read_python_batch
 from l2l_tf.data.files import folder, verify_sha256
-from l2l_tf.data.images import Images, checked, part_of, take_split
+from l2l_tf.data.images import Images, checked, part_of, shrink, take_split
 from l2l_tf.data.sources import Pair, Report, first_that_works, keras_dataset, npm_package
 from l2l_tf.errors import InputError
 from l2l_tf.files import write_whole
@@ -43,6 +43,7 @@ def load_cifar10(
     split: str = "train",
     labels: Sequence[int | str] | None = None,
     verify: bool = True,
+    shrink_by: int = 1,
 ) -> Images:
     """One split of CIFAR-10, from `directory`: cifar10/cifar10.npz, cifar-10-batches-py or cifar-10-batches-bin.
 
@@ -51,16 +52,19 @@ def load_cifar10(
         split: "train" (the first 45,000 training images), "validation" (the last 5,000) or "test" (10,000).
         labels: keep only these (0 to 9, or names of `CLASSES`) and number them 0, 1, ... in this order; None keeps all.
         verify: whether the data must be the published one; with other data a tenth is for validation.
+        shrink_by: average blocks of so many by so many pixels; 1 leaves the images as they are.
 
     Returns:
-        images uint8 [n, 32, 32, 3] and labels int32 [n], 0 to 9 or to the number of `labels` less one.
+        images uint8 [n, 32 / shrink_by, 32 / shrink_by, 3] and labels int32 [n], 0 to 9 or to the number of `labels`
+        less one.
 
     Raises:
-        InputError: unknown split or labels; the data is missing, damaged, or has another SHA-256.
+        InputError: unknown split or labels; `shrink_by` does not divide 32; the data is missing, damaged, or has
+            another SHA-256.
     """
     kept = None if labels is None else _label_numbers(labels)
     part = _read_part(folder(directory), part_of(split), verify)
-    images = take_split(part, split, VALIDATION_ONE_IN)
+    images = shrink(take_split(part, split, VALIDATION_ONE_IN), shrink_by)
     return images if kept is None else _keep(images, kept)
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from l2l_tf.checks import one_of
+from l2l_tf.checks import at_least, one_of
 from l2l_tf.errors import InputError
 
 SPLITS = ("train", "validation", "test")
@@ -63,3 +63,20 @@ def take_split(part: Images, split: str, one_in: int) -> Images:
         raise InputError(f"split={split}: only {len(part.labels)} training images: must be at least {one_in}")
     share = slice(-held_out) if split == "train" else slice(-held_out, None)
     return Images(part.images[share], part.labels[share])
+
+
+def shrink(images: Images, factor: int) -> Images:
+    """The images with blocks of `factor` x `factor` pixels averaged, rounded to whole numbers.
+
+    Raises:
+        InputError: `factor` is below 1 or does not divide height and width.
+    """
+    height, width = images.images.shape[1:3]
+    if at_least("data.shrink_by", factor, 1) == 1:
+        return images
+    if height % factor or width % factor:
+        raise InputError(f"data.shrink_by={factor}: must divide the images' height and width, {height} and {width}")
+    sums = np.zeros_like(images.images[:, ::factor, ::factor], np.float32)
+    for row, column in np.ndindex(factor, factor):
+        sums += images.images[:, row::factor, column::factor]
+    return Images((sums / factor**2).round().astype(np.uint8), images.labels)

@@ -69,19 +69,22 @@ class Validation:
 
 @dataclass(frozen=True)
 class Beginning:
-    """The first epochs of a training, with unrolls of another length: shorter ones make more meta-updates an epoch.
+    """The first epochs of a training, which may be cheaper than the rest.
 
     Attributes:
         epochs: how many, a multiple of `Validation.every`.
         unroll: steps between two meta-updates; divides the schedule's `steps`.
+        second_derivatives: as the schedule's.
     """
 
     epochs: int
     unroll: int
+    second_derivatives: bool = False
 
     def __post_init__(self) -> None:
         at_least("schedule.beginning.epochs", self.epochs, 1)
         at_least("schedule.beginning.unroll", self.unroll, 1)
+        instance_of("schedule.beginning.second_derivatives", self.second_derivatives, bool)
 
 
 @dataclass(frozen=True)
@@ -91,11 +94,14 @@ class Schedule:
     Attributes:
         steps: T, the length of an optimization.
         unroll: steps between two meta-updates (truncated back-propagation through time); divides `steps`.
-        epochs: in an epoch, which is steps / unroll meta-updates, every optimization advances by `steps` steps.
+        epochs: in an epoch, which is steps / unroll meta-updates, every optimization advances by `steps` steps (or
+            as much less as `at_once` says).
         problems: how many problems an optimization solves at once (the released code's batch of 128 quadratics); the
             meta-loss is their mean.
         optimizations: how many optimizations run side by side. Their phases are staggered, so that each meta-update
             averages over unrolls from the beginning to the end of an optimization; 1 is the paper's way.
+        at_once: how many of the optimizations advance in a meta-update, taking turns; None: all. With 1, successive
+            meta-updates see different problems and phases at the cost of a single optimization.
         beginning: see `Beginning`; None: the same unrolls from beginning to end.
         shortest: an optimization's length is drawn log-uniformly from `shortest` to `steps`; None: always `steps`.
         learning_rate: ADAM's on φ.
@@ -103,7 +109,7 @@ class Schedule:
         clip_norm: each optimization's meta-gradient is scaled down to this norm when it is larger; None: never.
         weights: w_t of the meta-loss: "all" (w_t = 1), "final" (w_t = 1[t = T]), a list of T numbers, or "inverse_loss"
             (w_t = 1 / f(θ_t), see `relative`).
-        second_derivatives: keep ∂∇_t/∂φ, which the paper drops; plain automatic differentiation, slower.
+        second_derivatives: keep ∂∇_t/∂φ, which the paper drops (`l2l_tf.meta.adjoint`); slower, and always exact.
         replay: see `Replay`.
         validation: see `Validation`.
     """
@@ -113,6 +119,7 @@ class Schedule:
     epochs: int = 100
     problems: int = 1
     optimizations: int = 1
+    at_once: int | None = None
     beginning: Beginning | None = None
     shortest: int | None = None
     learning_rate: float = 1e-3
@@ -142,6 +149,10 @@ class Schedule:
             for weight in self.weights:
                 at_least("schedule.weights", float(weight), 0.0)
         instance_of("schedule.second_derivatives", self.second_derivatives, bool)
+        if self.at_once is not None and at_least("schedule.at_once", self.at_once, 1) > self.optimizations:
+            raise InputError(
+                f"schedule.at_once={self.at_once}: must be at most schedule.optimizations={self.optimizations}"
+            )
         instance_of("schedule.replay", self.replay, Replay)
         instance_of("schedule.validation", self.validation, Validation)
         if self.beginning is not None:
@@ -176,16 +187,21 @@ class Schedule:
         short = min(epoch, self.beginning.epochs)
         return short * (self.steps // self.beginning.unroll) + (epoch - short) * (self.steps // self.unroll)
 
+    def turn(self, update: int) -> list[int]:
+        """Which of the optimizations advance in meta-update number `update` (from 0)."""
+        count = self.optimizations if self.at_once is None else self.at_once
+        return [(update * count + index) % self.optimizations for index in range(count)]
+
     @property
     def updates(self) -> int:
         """Meta-updates in all."""
         return self.updates_until(self.epochs)
 
-    def unroll_of(self, update: int) -> int:
-        """Steps of meta-update number `update` (from 0)."""
+    def phase(self, update: int) -> "Schedule | Beginning":
+        """What meta-update number `update` (from 0) belongs to, which has its `unroll` and `second_derivatives`."""
         if self.beginning is not None and update < self.updates_until(self.beginning.epochs):
-            return self.beginning.unroll
-        return self.unroll
+            return self.beginning
+        return self
 
     def epoch(self, update: int) -> float:
         """How many epochs are over before meta-update number `update`: the inverse of `updates_until`."""

@@ -84,12 +84,15 @@ class Trainer:
 
     # The compiled functions: start, advance and meta-step.
 
-    def _unroll_all_and_update(self, unrolls: list[Unroll]) -> tuple[tf.Tensor, tf.Tensor, list[Optimization]]:
+    def _unroll_all_and_update(
+        self, unrolls: list[Unroll], second_derivatives: bool
+    ) -> tuple[tf.Tensor, tf.Tensor, list[Optimization]]:
         """A meta-update by one unroll of each optimization; in one graph, so that they run in parallel.
 
         Returns their mean meta-loss, the meta-gradient's norm, and where each ended.
         """
-        losses, gradients, ends = zip(*(self.unroller.differentiate(unroll) for unroll in unrolls), strict=True)
+        results = [self.unroller.differentiate(unroll, second_derivatives) for unroll in unrolls]
+        losses, gradients, ends = zip(*results, strict=True)
         meta_losses = [
             tf.reduce_sum(unroll.weights * loss)
             for unroll, loss in zip(unrolls, losses, strict=True)  # Σ_t w_t f(θ_t)
@@ -189,18 +192,21 @@ class Trainer:
 
     def _round(self, checkpoint: Checkpoint, until: int, bar: Any) -> float:
         """Meta-updates up to number `until`; returns the mean meta-loss a step."""
-        unroll = self.schedule.unroll_of(checkpoint.update)
+        phase = self.schedule.phase(checkpoint.update)
+        unroll = phase.unroll
         running = self._begin_staggered(checkpoint, unroll)
         means = []
         for update in range(checkpoint.update, until):
-            running = [one if one.step < one.length else self._begin(checkpoint, unroll) for one in running]
+            turn = self.schedule.turn(update)
+            for index in turn:
+                if running[index].step >= running[index].length:
+                    running[index] = self._begin(checkpoint, unroll)
             self.rate.assign(self.schedule.rate(update))
-            unrolls = [
-                self._next_unroll(one, unroll, update * len(running) + index) for index, one in enumerate(running)
-            ]
-            meta_loss, gradient_norm, ends = self._meta_step(unrolls)
-            for one, end in zip(running, ends, strict=True):
-                one.optimization, one.step = end, one.step + unroll
+            unrolls = [self._next_unroll(running[index], unroll, update * len(running) + index) for index in turn]
+            meta_loss, gradient_norm, ends = self._meta_step(unrolls, phase.second_derivatives)
+            for index, end in zip(turn, ends, strict=True):
+                running[index].optimization = end
+                running[index].step += unroll
             mean, norm = float(meta_loss), float(gradient_norm)
             if not np.isfinite([norm, mean]).all():
                 raise self._diverged(

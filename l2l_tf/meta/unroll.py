@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from l2l_tf.meta import autodiff
+from l2l_tf.meta.adjoint import Adjoint
 from l2l_tf.meta.replay import Replayer
 from l2l_tf.meta.rollout import Optimization, compiled_rollout
 from l2l_tf.meta.schedule import Schedule, relative
@@ -29,28 +29,33 @@ class Unroller:
         self.optimizer = optimizer
         self.schedule = schedule
         self._replayer = Replayer(optimizer, schedule.replay)
+        self._adjoint = Adjoint(optimizee, optimizer)
         self._rollout = compiled_rollout(optimizee)
 
     def forward(self, begin: Optimization, first_step: tf.Tensor, steps: int) -> Optimization:
         """Where an unroll of T = `steps` steps ends."""
         return self._rollout(self.optimizee, self.optimizer, begin, first_step, steps, record=False).end
 
-    def differentiate(self, unroll: Unroll) -> tuple[tf.Tensor, tuple[tf.Tensor, ...], Optimization]:
-        """f(θ_1) ... f(θ_T) [T], each the mean over the problems; dL/dφ by variable; and where the unroll ends."""
+    def differentiate(
+        self, unroll: Unroll, second_derivatives: bool | None = None
+    ) -> tuple[tf.Tensor, tuple[tf.Tensor, ...], Optimization]:
+        """f(θ_1) ... f(θ_T) [T], each the mean over the problems; dL/dφ by variable; and where the unroll ends.
+
+        Second derivatives are kept as the schedule says, unless the caller does.
+        """
+        if second_derivatives is None:
+            second_derivatives = self.schedule.second_derivatives
         begin, first_step, weights, sample_seed = unroll
-        if self.schedule.second_derivatives:
-            trajectory, gradient = autodiff.meta_gradient(
-                self.optimizee, self.optimizer, begin, first_step, weights, True, self.schedule.inverse_loss
-            )
-            losses = tf.reduce_mean(trajectory.losses[1:], axis=1)
+        steps = weights.shape[0]
+        keep = second_derivatives or self._replayer.keeps_states(begin.state, steps)
+        trajectory = self._rollout(
+            self.optimizee, self.optimizer, begin, first_step, steps, record=True, keep_states=keep
+        )
+        losses = tf.reduce_mean(trajectory.losses[1:], axis=1)
+        weights = relative(weights, losses) if self.schedule.inverse_loss else weights
+        if second_derivatives:
+            gradient = self._adjoint.meta_gradient(trajectory, first_step, weights)
         else:
-            steps = weights.shape[0]
-            keep = self._replayer.keeps_states(begin.state, steps)
-            trajectory = self._rollout(
-                self.optimizee, self.optimizer, begin, first_step, steps, record=True, keep_states=keep
-            )
             gradients, states = trajectory.gradients, trajectory.states
-            losses = tf.reduce_mean(trajectory.losses[1:], axis=1)
-            weights = relative(weights, losses) if self.schedule.inverse_loss else weights
             gradient = self._replayer.meta_gradient(begin.state, gradients, weights, sample_seed, states)
         return losses, gradient, trajectory.end

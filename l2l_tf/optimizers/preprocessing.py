@@ -1,6 +1,8 @@
 """What the learned optimizer sees of a gradient (appendix A). Features come first: [n] to [features, n]."""
 
+import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import tensorflow as tf
 
@@ -42,18 +44,40 @@ class LogAndSign(Preprocessing):
             released code.
         smoothing: added to |∇| within the logarithm: 0 in the paper, float32's epsilon 1.1920929e-7 in the released
             code.
+        derivative_width: if above 0, the derivative by ∇ is that of the features averaged over a Gaussian around ∇, of
+            this deviation relative to the root mean square of the gradients that are passed together. It matters where
+            second derivatives are kept: features jump where ∇ changes its sign, so that their own derivative is either
+            next to nothing or huge, and through many steps it explodes. The features themselves stay as they are.
     """
 
     features = 2
 
-    def __init__(self, p: float = 10.0, smoothing: float = 0.0):
+    def __init__(self, p: float = 10.0, smoothing: float = 0.0, derivative_width: float = 0.0):
         self.p = positive("preprocessing.p", p)
         if p > 80:
             raise InputError(f"preprocessing.p={p}: must be at most 80, beyond which e^p leaves float32")
         self.smoothing = at_least("preprocessing.smoothing", smoothing, 0.0)
+        self.derivative_width = at_least("preprocessing.derivative_width", derivative_width, 0.0)
 
     def __call__(self, gradients: tf.Tensor) -> tf.Tensor:
         """Gradients [n] to [2, n], finite for every finite input."""
+        return self._with_smooth_derivative(gradients) if self.derivative_width else self._features(gradients)
+
+    def _with_smooth_derivative(self, gradients: tf.Tensor) -> tf.Tensor:
+        @tf.custom_gradient
+        def features(x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+            def derivative(cotangents: tf.Tensor) -> tf.Tensor:
+                tiny = tf.exp(tf.constant(-self.p, x.dtype))  # the features' own scale: nothing is narrower
+                width = self.derivative_width * tf.sqrt(tf.reduce_mean(x**2)) + tiny
+                of_logarithm = x / (x**2 + width**2) / self.p
+                of_sign = math.sqrt(2 / math.pi) / width * tf.exp(-0.5 * (x / width) ** 2)
+                return cotangents[0] * of_logarithm + cotangents[1] * of_sign
+
+            return self._features(x), derivative
+
+        return features(gradients)
+
+    def _features(self, gradients: tf.Tensor) -> tf.Tensor:
         p = tf.constant(self.p, gradients.dtype)
         magnitude = tf.maximum(tf.abs(gradients) + self.smoothing, tf.exp(-p))  # log(0) has no derivative
         logarithm = tf.maximum(tf.math.log(magnitude) / p, -1.0)
