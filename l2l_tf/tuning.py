@@ -11,14 +11,14 @@ from l2l_tf.checks import at_least, positive
 from l2l_tf.errors import InputError
 from l2l_tf.evaluation import Evaluator
 from l2l_tf.optimizees.base import Optimizee
-from l2l_tf.optimizers import CoordinatewiseOptimizer
+from l2l_tf.optimizers import CoordinatewiseOptimizer, ParameterGroups
 
 LOWEST, HIGHEST = -10, 7  # powers of ten; no baseline's best rate has any business outside
 
 
 def tune(
     optimizee: Optimizee,
-    make_optimizer: Callable[[tf.Variable], CoordinatewiseOptimizer],
+    make_optimizer: Callable[[tf.Variable], CoordinatewiseOptimizer | ParameterGroups],
     problems: int,
     steps: int,
     window: int = 1,
