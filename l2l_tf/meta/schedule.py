@@ -109,7 +109,7 @@ class Schedule:
         clip_norm: each optimization's meta-gradient is scaled down to this norm when it is larger; None: never.
         weights: w_t of the meta-loss: "all" (w_t = 1), "final" (w_t = 1[t = T]), a list of T numbers, or "inverse_loss"
             (w_t = 1 / f(θ_t), see `relative`).
-        second_derivatives: keep ∂∇_t/∂φ, which the paper drops (`l2l_tf.meta.adjoint`); slower, and always exact.
+        second_derivatives: keep ∂∇_t/∂φ, which the paper drops (`l2l_tf.meta.adjoint`); slower, and of all coordinates.
         replay: see `Replay`.
         validation: see `Validation`.
     """
