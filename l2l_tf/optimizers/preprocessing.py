@@ -47,8 +47,9 @@ class LogAndSign(Preprocessing):
         derivative_width: if above 0, the derivative by ∇ is that of the features averaged over a Gaussian around ∇, of
             this deviation relative to the root mean square of the gradients that are passed together. It matters where
             second derivatives are kept: features jump where ∇ changes its sign, so that their own derivative is either
-            next to nothing or huge, and through many steps it explodes. The features themselves stay as they are. What is passed together is a block of
-            coordinates, so that a training with second derivatives depends a little on an optimizer's `block_size`.
+            next to nothing or huge, and through many steps it explodes. The features themselves stay as they are.
+            What is passed together is a block of coordinates, so that a training with second derivatives depends a
+            little on the optimizer's `block_size`.
     """
 
     features = 2
