@@ -14,7 +14,7 @@ from l2l_tf.errors import InputError
 
 SCHEDULE = (
     *("steps", "shortest", "unroll", "problems", "optimizations", "at_once"),
-    *("learning_rate", "decay", "clip_norm", "weights", "second_derivatives"),
+    *("learning_rate", "decay", "clip_norm", "weights", "second_derivatives", "curvature_limit"),
 )
 OPTIMIZER = ("output_scale", "output_deviation")
 PREPROCESSING = ("p", "derivative_width")

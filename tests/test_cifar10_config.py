@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import yaml
 from hydra import compose, initialize
 from omegaconf import DictConfig
@@ -66,15 +67,16 @@ def test_the_panels_have_the_papers_protocol() -> None:
 def test_the_schedule_reaches_the_panels_horizon(experiment: str) -> None:
     schedule = build(composed(experiment, command="train").schedule)
     assert isinstance(schedule, Schedule)
-    assert (schedule.steps, schedule.shortest, schedule.unroll) == (1000, 100, 50)
+    assert (schedule.steps, schedule.shortest, schedule.unroll) == (1000, 100, 20)
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
-def test_training_has_fewer_and_smaller_images_and_the_panels_minibatches(experiment: str, small_data: Path) -> None:
+def test_training_has_fewer_and_smaller_images_a_narrower_network_and_the_panels_minibatches(experiment: str, small_data: Path) -> None:
     config = composed(experiment, f"data.dir={small_data}", "+optimizee.data.verify=false")
     training, (_, tested) = training_optimizee(config), only_panel(config)
-    assert (training.batch_size, training.subset) == (128, (300, 10000))
+    assert (training.batch_size, training.subset) == (128, (500, 10000))
     assert training.images.shape[1:] == (16, 16, 3)
+    assert training.init(tf.constant([0, 0]))["conv_1/w"].shape == [5, 5, 8, 8]
     assert tested.data.get("shrink_by", 1) == 1
     assert tested.batch_size == config.optimizee.batch_size == 128
     assert tested.get("subset") is None

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 import sonnet as snt
 import tensorflow as tf
+from hypothesis import given
+from hypothesis import strategies as st
 
 from l2l_tf import seeds
 from l2l_tf.meta import autodiff
-from l2l_tf.meta.adjoint import Adjoint
+from l2l_tf.meta.adjoint import Adjoint, at_most, norms
 from l2l_tf.meta.replay import Replayer
 from l2l_tf.meta.rollout import Optimization, rollout, start
 from l2l_tf.meta.schedule import SMALL, Replay, Schedule
@@ -184,6 +186,32 @@ def test_the_adjoint_equals_automatic_differentiation_with_second_derivatives(ca
     assert max(relative_errors(compute(first, step), expected)) < TOLERANCE["float64"]
 
 
+def test_the_limit_leads_from_the_papers_assumption_to_the_exact_adjoint() -> None:
+    optimizee, optimizer = Net("float64"), everything(odd_lstm("float64"))
+    first, weights = begin(optimizee, optimizer, 2), tf.ones([STEPS], tf.float64)
+    expected = {
+        whole: autodiff.meta_gradient(optimizee, optimizer, first, FIRST, weights, second_derivatives=whole)[1]
+        for whole in (False, True)
+    }
+    found = {}
+    for limit in (0.0, 1e-3, 1e9):
+        adjoint = Adjoint(optimizee, optimizer, limit)
+        trajectory = rollout(optimizee, optimizer, first, FIRST, STEPS, record=True, keep_states=True)
+        found[limit] = adjoint.meta_gradient(trajectory, FIRST, weights)
+    assert max(relative_errors(found[0.0], expected[False])) < TOLERANCE["float64"]
+    assert max(relative_errors(found[1e9], expected[True])) < TOLERANCE["float64"]
+    assert 0 < max(relative_errors(found[1e-3], expected[False])) < 0.1
+
+
+@given(st.integers(0, 2**31 - 1), st.floats(0.0, 10.0))
+def test_the_limit_holds_for_each_problem_and_leaves_what_is_below_it(seed: int, limit: float) -> None:
+    generator = np.random.default_rng(seed)
+    params = {"w": tf.constant(generator.normal(size=[3, 2, 4])), "b": tf.constant(generator.normal(size=[3, 5]))}
+    before, limits = norms(params), tf.constant([0.0, limit, 100.0], tf.float64)
+    after = norms(at_most(params, limits))
+    np.testing.assert_allclose(after, np.minimum(before, limits), rtol=1e-12, atol=1e-12)
+
+
 def test_replay_leaves_out_the_second_derivatives() -> None:
     optimizee, optimizer = Quadratic("float64"), everything(lstm("float64", False))
     first, weights = begin(optimizee, optimizer), tf.ones([STEPS], tf.float64)
@@ -198,21 +226,21 @@ def test_weights_of_inverse_loss_give_the_meta_gradient_of_the_log_loss(second_d
     first = begin(optimizee, optimizer, 2)
     with tf.GradientTape() as tape:
         params, state = first.params, first.state
-        log_losses = []
+        mean_losses = []
         for t in range(STEPS + 1):
             minibatch = seeds.stateless_seed(first.keys[:, seeds.MINIBATCH], t)
             losses, gradients = batch_loss_and_gradients(optimizee, params, first.problem, minibatch)
-            log_losses.append(tf.math.log(tf.reduce_mean(losses) + SMALL))
+            mean_losses.append(tf.reduce_mean(losses))
             if not second_derivatives:
                 gradients = tf.nest.map_structure(tf.stop_gradient, gradients)
             updates, state = ParameterGroups(optimizer.groups, compile=False).update(gradients, state)
             params = {name: params[name] + updates[name] for name in params}
-        log_loss = tf.add_n(log_losses[1:])
+        log_loss = STEPS * tf.math.log(tf.add_n(mean_losses[1:]) / STEPS + SMALL)
     expected = tape.gradient(log_loss, optimizer.trainable_variables)
 
     schedule = Schedule(STEPS, STEPS, weights="inverse_loss", second_derivatives=second_derivatives)
     unroll = Unroll(first, FIRST, tf.constant(schedule.step_weights(), tf.float64), tf.constant([1, 2]))
-    _, found, _ = tf.function(Unroller(optimizee, optimizer, schedule).differentiate)(unroll, second_derivatives)
+    _, found, _ = tf.function(Unroller(optimizee, optimizer, schedule).differentiate)(unroll)
     assert max(relative_errors(found, expected)) < TOLERANCE["float64"]
 
 

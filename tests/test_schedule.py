@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from l2l_tf.errors import InputError
-from l2l_tf.meta import Beginning, Replay, Schedule, Validation
+from l2l_tf.meta import Replay, Schedule, Validation
 
 UNKNOWN: Any = "unknown"
 FIVE: Any = 5
@@ -45,22 +45,6 @@ def test_sizes_are_integers_above_zero(key: str, value: Any) -> None:
         ),
         (lambda: Schedule(steps=1, unroll=1, weights=[float("nan")]), "schedule.weights=nan"),
         (lambda: Schedule(steps=1, unroll=1, weights=[-1.0]), "schedule.weights=-1.0"),
-        (lambda: Beginning(epochs=0, unroll=5), "schedule.beginning.epochs=0"),
-        (lambda: Beginning(epochs=20, unroll=0), "schedule.beginning.unroll=0"),
-        (
-            lambda: Schedule(beginning=Beginning(epochs=20, unroll=15)),
-            "schedule.steps=100: must be a multiple of schedule.beginning.unroll=15",
-        ),
-        (
-            lambda: Schedule(beginning=Beginning(epochs=20, unroll=50), shortest=20),
-            "schedule.shortest=20: must be a multiple of schedule.beginning.unroll=50",
-        ),
-        (
-            lambda: Schedule(beginning=Beginning(epochs=30, unroll=5)),
-            "schedule.beginning.epochs=30: must be a multiple of schedule.validation.every=20 and at most",
-        ),
-        (lambda: Schedule(epochs=20, beginning=Beginning(epochs=40, unroll=5)), "at most schedule.epochs=20"),
-        (lambda: Schedule(beginning=FIVE), "schedule.beginning=5"),
         (lambda: Schedule(optimizations=3, at_once=4), "schedule.at_once=4: must be at most schedule.optimizations=3"),
         (lambda: Schedule(at_once=0), "schedule.at_once=0"),
         (lambda: Validation(every=0), "schedule.validation.every=0"),
@@ -82,7 +66,7 @@ def test_an_impossible_schedule_is_refused(make: Any, line: str) -> None:
 def test_the_defaults_are_the_papers() -> None:
     schedule = Schedule()
     assert (schedule.steps, schedule.unroll, schedule.optimizations, schedule.decay) == (100, 20, 1, "none")
-    assert schedule.updates_until(1) == 5
+    assert schedule.updates_per_epoch == 5
     assert schedule.updates == 5 * schedule.epochs
     assert schedule.clip_norm is None
     assert not schedule.second_derivatives
@@ -106,13 +90,6 @@ def test_the_rate_is_constant_or_falls_along_a_cosine_to_zero() -> None:
     assert rates == sorted(rates, reverse=True)
 
 
-def test_the_beginnings_unrolls_have_their_own_length() -> None:
-    schedule = Schedule(steps=100, unroll=50, epochs=60, beginning=Beginning(epochs=20, unroll=10), decay="cosine")
-    assert [schedule.updates_until(epoch) for epoch in (0, 1, 20, 21, 60)] == [0, 10, 200, 202, 280]
-    assert [schedule.phase(update).unroll for update in (0, 199, 200, 279)] == [10, 10, 50, 50]
-    assert schedule.rate(schedule.updates_until(30)) == pytest.approx(schedule.learning_rate / 2)  # halfway by steps
-
-
 def test_optimizations_advance_all_or_in_turns() -> None:
     assert [Schedule(optimizations=3).turn(update) for update in (0, 1, 7)] == [[0, 1, 2]] * 3
     pairs = [Schedule(optimizations=3, at_once=2).turn(update) for update in range(4)]
@@ -124,22 +101,13 @@ def test_optimizations_advance_all_or_in_turns() -> None:
     ]
 
 
-@given(st.sampled_from([1, 4, 20]), st.sampled_from([1, 5, 20]), st.integers(0, 5), st.integers(0, 100))
-def test_epochs_and_meta_updates_count_the_same_steps(unroll: int, first: int, rounds: int, epoch: int) -> None:
-    beginning = Beginning(rounds * 20, first) if rounds else None
-    schedule = Schedule(steps=20, unroll=unroll, epochs=100, beginning=beginning)
-    updates = schedule.updates_until(epoch)
-    assert schedule.epoch(updates) == epoch
-    assert sum(schedule.phase(update).unroll for update in range(updates)) == 20 * epoch
-
-
 @given(st.integers(1, 20), st.integers(1, 30), st.integers(1, 30), st.integers(0, 1000))
 def test_drawn_lengths_are_multiples_of_the_unroll_from_the_shortest_to_all_steps(
     unroll: int, a: int, b: int, seed: int
 ) -> None:
     shortest, steps = sorted((a * unroll, b * unroll))
     schedule = Schedule(steps=steps, unroll=unroll, shortest=shortest)
-    length = schedule.length(np.random.default_rng(seed), unroll)
+    length = schedule.length(np.random.default_rng(seed))
     assert shortest <= length <= steps
     assert length % unroll == 0
 
@@ -147,11 +115,11 @@ def test_drawn_lengths_are_multiples_of_the_unroll_from_the_shortest_to_all_step
 def test_short_and_long_lengths_are_both_drawn_and_short_ones_more_often() -> None:
     schedule = Schedule(steps=1000, unroll=20, shortest=20)
     generator = np.random.default_rng(0)
-    lengths = [schedule.length(generator, 20) for _ in range(2000)]
+    lengths = [schedule.length(generator) for _ in range(2000)]
     assert min(lengths) == 20
     assert max(lengths) == 1000
     assert np.median(lengths) == pytest.approx((20 * 1000) ** 0.5, rel=0.25)  # log-uniform: the geometric mean
 
 
 def test_without_a_shortest_every_length_is_all_steps() -> None:
-    assert {Schedule().length(np.random.default_rng(seed), 20) for seed in range(10)} == {100}
+    assert {Schedule().length(np.random.default_rng(seed)) for seed in range(10)} == {100}

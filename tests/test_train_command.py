@@ -365,6 +365,7 @@ REFUSALS: dict[str, tuple[list[str], str]] = {
         ["schedule.second_derivatives=perhaps"],
         r"schedule\.second_derivatives=perhaps: must be of type bool",
     ),
+    "negative limit": (["schedule.curvature_limit=-1"], r"schedule\.curvature_limit=-1: must be"),
     "no replay": (["schedule.replay=null"], r"schedule\.replay=None: must be of type Replay"),
     "no group": (["optimizer=null"], "Config group override must be a string or a list"),
     "no name": (["experiment=quadratic", "name=null", "seed=-1"], "seed=-1"),

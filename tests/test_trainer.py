@@ -1,17 +1,15 @@
 """What a meta-update does with the side-by-side optimizations' meta-gradients."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import tensorflow as tf
 
-from l2l_tf.meta import Beginning, Schedule, Validation
+from l2l_tf.meta import Schedule, Validation
 from l2l_tf.meta.trainer import Running, Trainer
 from l2l_tf.meta.unroll import Unroll
-from l2l_tf.optimizees import Quadratic, Simple
+from l2l_tf.optimizees import Simple
 from l2l_tf.optimizers import CoordinatewiseLSTM
 
 Gradient = tuple[list[list[float]], list[list[float]]]  # by w_output and by b_output, [1, 1] each
@@ -37,29 +35,11 @@ def test_without_clipping_the_meta_update_follows_the_mean(tmp_path: Path) -> No
     assert sorted(first_moments(tmp_path, None, gradients)) == pytest.approx([0.5, 3.0])
 
 
-def test_a_beginning_is_that_of_a_training_with_such_unrolls_and_goes_on_with_longer_ones(tmp_path: Path) -> None:
-    validation, quadratic = Validation(every=2, problems=2), Quadratic(dimension=2)
-    short = Schedule(steps=8, unroll=2, epochs=6, decay="cosine", shortest=4, validation=validation)
-    growing = replace(short, unroll=4, beginning=Beginning(epochs=2, unroll=2))
-
-    def history(schedule: Schedule, folder: Path) -> pd.DataFrame:
-        lstm = CoordinatewiseLSTM(layers=(3,))
-        rows = Trainer(quadratic, quadratic, lstm, schedule, 0, folder).train().history
-        return pd.DataFrame(rows).drop(columns="seconds")
-
-    throughout, grown = history(short, tmp_path / "throughout"), history(growing, tmp_path / "grown")
-    assert list(throughout["update"]) == [8, 16, 24]
-    assert list(grown["update"]) == [8, 12, 16]
-    assert list(grown.epoch) == [2, 4, 6]
-    pd.testing.assert_frame_equal(grown[:1], throughout[:1])
-    assert grown.meta_loss[1] != throughout.meta_loss[1]
-
-
 def test_optimizations_that_take_turns_advance_one_after_the_other(tmp_path: Path) -> None:
     class Recorded(Trainer):
-        def _next_unroll(self, one: Running, unroll: int, number: int) -> Unroll:
+        def _next_unroll(self, one: Running, number: int) -> Unroll:
             seen.append((one.optimization.keys.numpy().tolist(), one.step))
-            return super()._next_unroll(one, unroll, number)
+            return super()._next_unroll(one, number)
 
     seen: list[tuple[list[list[int]], int]] = []
     schedule = Schedule(steps=4, unroll=2, epochs=3, optimizations=2, at_once=1, validation=Validation(every=3))

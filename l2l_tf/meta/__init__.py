@@ -1,5 +1,5 @@
 """Meta-training: the meta-loss, its gradient (`rollout`, `replay`), and the loop that descends it (`trainer`)."""
 
-from l2l_tf.meta.schedule import Beginning, Replay, Schedule, Validation
+from l2l_tf.meta.schedule import Replay, Schedule, Validation
 
-__all__ = ["Beginning", "Replay", "Schedule", "Validation"]
+__all__ = ["Replay", "Schedule", "Validation"]

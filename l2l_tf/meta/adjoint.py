@@ -8,6 +8,10 @@ Unlike in `replay`, ∂∇_t/∂φ is kept: an update changes the gradients that
 
 The optimizee is differentiated twice, one step at a time, so that nothing of it stays on a tape. No sample of
 coordinates will do here, since H_t mixes them all.
+
+Where an optimization is chaotic (bouncing around a minimum, say) the exact λ_t grows by orders of magnitude and tells
+nothing of what a finite change of φ would do. Therefore λ_t is kept in two parts, Σ_{s≥t} w_s ∇f(θ_s), which the paper
+has too, and Σ_{s≥t} H_s v_s; `limit` bounds the second part's norm, for each problem, by so many times the first's.
 """
 
 from typing import Any
@@ -25,11 +29,17 @@ ZERO = tf.UnconnectedGradients.ZERO
 
 
 class Adjoint:
-    """Computes dL/dφ, second derivatives included, from a rollout that has recorded its gradients and states."""
+    """Computes dL/dφ, second derivatives included, from a rollout that has recorded its gradients and states.
 
-    def __init__(self, optimizee: Optimizee, optimizer: ParameterGroups):
+    Args:
+        optimizee: that the rollout optimized, and optimizer: that it was optimized by.
+        limit: of the second derivatives' part of λ_t, see above; None is exact, 0 the paper's assumption ∂∇_t/∂φ = 0.
+    """
+
+    def __init__(self, optimizee: Optimizee, optimizer: ParameterGroups, limit: float | None = None):
         self.optimizee = optimizee
         self.optimizer = optimizer
+        self.limit = limit
         self._pull_back = compiled(pull_back_step)
 
     def meta_gradient(self, trajectory: Trajectory, first_step: tf.Tensor, weights: tf.Tensor) -> tuple[tf.Tensor, ...]:
@@ -43,18 +53,25 @@ class Adjoint:
         keys, problem, params, state = trajectory.end
         weights = tf.concat([tf.zeros([1], weights.dtype), weights / keys.shape[0]], axis=0)  # w_0 = 0
 
-        def body(step: tf.Tensor, params: Parameters, theta: Parameters, h: State, total: Any) -> Any:
+        def body(
+            step: tf.Tensor, params: Parameters, first: Parameters, second: Parameters, h: State, total: Any
+        ) -> Any:
             gradients, states = tf.nest.map_structure(lambda x: x[step], (trajectory.gradients, trajectory.states))
+            theta = {name: first[name] + second[name] for name in first}
             updates, pulled, h, shares = self._pull_back_groups(gradients, states, theta, h)
             params = {name: params[name] - updates[name] for name in params}  # θ_t = θ_{t+1} − g_t
             minibatch = seeds.stateless_seed(keys[:, seeds.MINIBATCH], first_step + step)
             curved = hessian_product(self.optimizee, params, problem, minibatch, pulled)
-            theta = {name: theta[name] + weights[step] * gradients[name] + curved[name] for name in theta}
-            return step - 1, params, theta, h, tuple(a + b for a, b in zip(total, shares, strict=True))
+            first = {name: first[name] + weights[step] * gradients[name] for name in first}
+            second = {name: second[name] + curved[name] for name in second}
+            if self.limit is not None:
+                second = at_most(second, self.limit * norms(first))
+            return step - 1, params, first, second, h, tuple(a + b for a, b in zip(total, shares, strict=True))
 
-        theta = {name: weights[-1] * gradient[-1] for name, gradient in trajectory.gradients.items()}
+        first = {name: weights[-1] * gradient[-1] for name, gradient in trajectory.gradients.items()}
+        second = {name: tf.zeros_like(part) for name, part in first.items()}
         h, total = tf.nest.map_structure(tf.zeros_like, (state, self.optimizer.trainable_variables))
-        loop = (tf.constant(weights.shape[0] - 2), params, theta, h, total)
+        loop = (tf.constant(weights.shape[0] - 2), params, first, second, h, total)
         *_, total = tf.while_loop(lambda step, *_: step >= 0, body, loop, parallel_iterations=1)
         return total
 
@@ -78,6 +95,18 @@ class Adjoint:
             new_h.append(tuple(result[2] for result in results))
             shares += [tf.add_n(list(parts)) for parts in zip(*(result[3] for result in results), strict=True)]
         return updates, pulled, tuple(new_h), shares
+
+
+def norms(params: Parameters) -> tf.Tensor:
+    """The norm of each problem's parameters together, [B]."""
+    squares = [tf.reduce_sum(tf.reshape(value**2, [tf.shape(value)[0], -1]), axis=1) for value in params.values()]
+    return tf.sqrt(tf.add_n(squares))
+
+
+def at_most(params: Parameters, limits: tf.Tensor) -> Parameters:
+    """The same, scaled down for each problem whose norm is above its limit [B]."""
+    factors = tf.minimum(1.0, tf.math.divide_no_nan(limits, norms(params)))
+    return {name: value * tf.reshape(factors, [-1] + [1] * (value.shape.rank - 1)) for name, value in params.items()}
 
 
 def pull_back_step(

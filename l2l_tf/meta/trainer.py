@@ -84,14 +84,12 @@ class Trainer:
 
     # The compiled functions: start, advance and meta-step.
 
-    def _unroll_all_and_update(
-        self, unrolls: list[Unroll], second_derivatives: bool
-    ) -> tuple[tf.Tensor, tf.Tensor, list[Optimization]]:
+    def _unroll_all_and_update(self, unrolls: list[Unroll]) -> tuple[tf.Tensor, tf.Tensor, list[Optimization]]:
         """A meta-update by one unroll of each optimization; in one graph, so that they run in parallel.
 
         Returns their mean meta-loss, the meta-gradient's norm, and where each ended.
         """
-        results = [self.unroller.differentiate(unroll, second_derivatives) for unroll in unrolls]
+        results = [self.unroller.differentiate(unroll) for unroll in unrolls]
         losses, gradients, ends = zip(*results, strict=True)
         meta_losses = [
             tf.reduce_sum(unroll.weights * loss)
@@ -134,20 +132,15 @@ class Trainer:
     def _rounds(self, checkpoint: Checkpoint, path: Path) -> None:
         """Rounds until training is finished; the checkpoint goes to `path` after each."""
         schedule = self.schedule
+        updates_per_round = schedule.validation.every * schedule.updates_per_epoch
         writer = tf.summary.create_file_writer(str(self.folder / "tensorboard"))
         with (
             writer.as_default(),
-            tqdm(
-                total=schedule.epochs * schedule.steps,
-                initial=round(schedule.epoch(checkpoint.update) * schedule.steps),
-                unit="step",
-                desc="meta-training",
-            ) as bar,
+            tqdm(total=schedule.updates, initial=checkpoint.update, unit="update", desc="meta-training") as bar,
         ):
             while not self._finished(checkpoint):
                 began = time.monotonic()
-                epoch = round(schedule.epoch(checkpoint.update)) + schedule.validation.every
-                until = schedule.updates_until(min(epoch, schedule.epochs))
+                until = min(checkpoint.update + updates_per_round, schedule.updates)
                 meta_loss = self._round(checkpoint, until, bar)
                 self._validate(checkpoint, meta_loss, time.monotonic() - began)
                 self.on_round(checkpoint)  # first: a training killed in between does this round again, to the same end
@@ -171,19 +164,19 @@ class Trainer:
         out_of_patience = patience is not None and checkpoint.rounds_since_best >= patience
         return checkpoint.update >= self.schedule.updates or out_of_patience
 
-    def _begin(self, checkpoint: Checkpoint, unroll: int) -> Running:
+    def _begin(self, checkpoint: Checkpoint) -> Running:
         """Starts the next optimization: new problems, and a length if the schedule draws lengths."""
         number = checkpoint.started
         checkpoint.started += 1
         problems = range(number * self.schedule.problems, (number + 1) * self.schedule.problems)
         keys = seeds.problem_keys(self.seed, "train", problems)
-        length = self.schedule.length(seeds.generator(self.seed, "length", number), unroll)
+        length = self.schedule.length(seeds.generator(self.seed, "length", number))
         return Running(self._start(keys), 0, length)
 
-    def _begin_staggered(self, checkpoint: Checkpoint, unroll: int) -> list[Running]:
+    def _begin_staggered(self, checkpoint: Checkpoint) -> list[Running]:
         """Starts all optimizations and takes each one, with φ as it is, to a phase of its own."""
-        count = self.schedule.optimizations
-        running = [self._begin(checkpoint, unroll) for _ in range(count)]
+        count, unroll = self.schedule.optimizations, self.schedule.unroll
+        running = [self._begin(checkpoint) for _ in range(count)]
         for index, one in enumerate(running):
             for _ in range(index * (one.length // unroll) // count):
                 one.optimization = self._advance(one.optimization, tf.constant(one.step), unroll)
@@ -192,18 +185,17 @@ class Trainer:
 
     def _round(self, checkpoint: Checkpoint, until: int, bar: Any) -> float:
         """Meta-updates up to number `until`; returns the mean meta-loss a step."""
-        phase = self.schedule.phase(checkpoint.update)
-        unroll = phase.unroll
-        running = self._begin_staggered(checkpoint, unroll)
+        unroll = self.schedule.unroll
+        running = self._begin_staggered(checkpoint)
         means = []
         for update in range(checkpoint.update, until):
             turn = self.schedule.turn(update)
             for index in turn:
                 if running[index].step >= running[index].length:
-                    running[index] = self._begin(checkpoint, unroll)
+                    running[index] = self._begin(checkpoint)
             self.rate.assign(self.schedule.rate(update))
-            unrolls = [self._next_unroll(running[index], unroll, update * len(running) + index) for index in turn]
-            meta_loss, gradient_norm, ends = self._meta_step(unrolls, phase.second_derivatives)
+            unrolls = [self._next_unroll(running[index], update * len(running) + index) for index in turn]
+            meta_loss, gradient_norm, ends = self._meta_step(unrolls)
             for index, end in zip(turn, ends, strict=True):
                 running[index].optimization = end
                 running[index].step += unroll
@@ -214,14 +206,14 @@ class Trainer:
                 )
             means.append(mean)
             tf.summary.scalar("meta-gradient norm", norm, step=update)
-            bar.update(unroll)
+            bar.update()
         checkpoint.update = until
         return float(np.mean(means)) / unroll
 
-    def _next_unroll(self, one: Running, unroll: int, number: int) -> Unroll:
+    def _next_unroll(self, one: Running, number: int) -> Unroll:
         """The unroll that an optimization does next; `number` counts unrolls since the training began."""
         sample_seed = seeds.generator(self.seed, "sample", number).integers(2**31, size=2)
-        weights = self.weights[one.step : one.step + unroll]
+        weights = self.weights[one.step : one.step + self.schedule.unroll]
         return Unroll(one.optimization, tf.constant(one.step), tf.constant(weights), tf.constant(sample_seed, tf.int32))
 
     def _diverged(self, what: str, checkpoint: Checkpoint) -> InputError:
@@ -247,7 +239,7 @@ class Trainer:
             checkpoint.rounds_since_best = 0
         row = {
             "update": checkpoint.update,
-            "epoch": self.schedule.epoch(checkpoint.update),
+            "epoch": checkpoint.update / self.schedule.updates_per_epoch,
             "meta_loss": meta_loss,
             "validation_loss": loss,
             "learning_rate": self.schedule.rate(max(checkpoint.update - 1, 0)),

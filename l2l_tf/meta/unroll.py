@@ -29,22 +29,16 @@ class Unroller:
         self.optimizer = optimizer
         self.schedule = schedule
         self._replayer = Replayer(optimizer, schedule.replay)
-        self._adjoint = Adjoint(optimizee, optimizer)
+        self._adjoint = Adjoint(optimizee, optimizer, schedule.curvature_limit)
         self._rollout = compiled_rollout(optimizee)
 
     def forward(self, begin: Optimization, first_step: tf.Tensor, steps: int) -> Optimization:
         """Where an unroll of T = `steps` steps ends."""
         return self._rollout(self.optimizee, self.optimizer, begin, first_step, steps, record=False).end
 
-    def differentiate(
-        self, unroll: Unroll, second_derivatives: bool | None = None
-    ) -> tuple[tf.Tensor, tuple[tf.Tensor, ...], Optimization]:
-        """f(θ_1) ... f(θ_T) [T], each the mean over the problems; dL/dφ by variable; and where the unroll ends.
-
-        Second derivatives are kept as the schedule says, unless the caller does.
-        """
-        if second_derivatives is None:
-            second_derivatives = self.schedule.second_derivatives
+    def differentiate(self, unroll: Unroll) -> tuple[tf.Tensor, tuple[tf.Tensor, ...], Optimization]:
+        """f(θ_1) ... f(θ_T) [T], each the mean over the problems; dL/dφ by variable; and where the unroll ends."""
+        second_derivatives = self.schedule.second_derivatives
         begin, first_step, weights, sample_seed = unroll
         steps = weights.shape[0]
         keep = second_derivatives or self._replayer.keeps_states(begin.state, steps)
