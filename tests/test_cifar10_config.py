@@ -71,7 +71,7 @@ def test_the_schedule_reaches_the_panels_horizon(experiment: str) -> None:
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
-def test_training_has_fewer_and_smaller_images_a_narrower_network_and_the_panels_minibatches(experiment: str, small_data: Path) -> None:
+def test_training_is_smaller_than_the_panels_but_for_the_minibatches(experiment: str, small_data: Path) -> None:
     config = composed(experiment, f"data.dir={small_data}", "+optimizee.data.verify=false")
     training, (_, tested) = training_optimizee(config), only_panel(config)
     assert (training.batch_size, training.subset) == (128, (500, 10000))
