@@ -67,7 +67,7 @@ def test_the_panels_have_the_papers_protocol() -> None:
 def test_the_schedule_reaches_the_panels_horizon(experiment: str) -> None:
     schedule = build(composed(experiment, command="train").schedule)
     assert isinstance(schedule, Schedule)
-    assert (schedule.steps, schedule.shortest, schedule.unroll) == (1000, 100, 20)
+    assert (schedule.steps, schedule.shortest, schedule.unroll) == (1000, 100, 100)
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
