@@ -6,6 +6,7 @@ under several limits of its second derivatives' part, of which 0 is the paper's 
 """
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,9 @@ from experiments.cli import build, build_optimizee, command, plain
 from experiments.panels import Panel, load_learned, select
 from l2l_tf import seeds
 from l2l_tf.meta import Schedule
-from l2l_tf.meta.adjoint import Adjoint
 from l2l_tf.meta.rollout import Optimization, rollout, start
 from l2l_tf.meta.schedule import SMALL
+from l2l_tf.meta.unroll import Unroll, Unroller
 from l2l_tf.optimizees import Optimizee
 from l2l_tf.optimizers import CoordinatewiseLSTM, ParameterGroups
 
@@ -39,13 +40,14 @@ class Derivatives:
         self.optimizee = optimizee
         self.optimizer = optimizer
         self.steps = steps
-        self.adjoints = {limit: Adjoint(optimizee, optimizer, None if np.isinf(limit) else limit) for limit in LIMITS}
-        self.advance = tf.function(self._advance)
+        schedule = Schedule(steps, steps, weights="inverse_loss", second_derivatives=True)
+        self.unrollers = {
+            limit: Unroller(optimizee, optimizer, replace(schedule, curvature_limit=None if np.isinf(limit) else limit))
+            for limit in LIMITS
+        }
+        self.advance = tf.function(self.unrollers[np.inf].forward)
         self.mean_loss = tf.function(self._mean_loss)
         self.meta_gradients = tf.function(self._meta_gradients)
-
-    def _advance(self, begin: Optimization, step: tf.Tensor, steps: int) -> Optimization:
-        return rollout(self.optimizee, self.optimizer, begin, step, steps, record=False).end
 
     def _mean_loss(self, begin: Optimization, step: tf.Tensor) -> tf.Tensor:
         losses = rollout(self.optimizee, self.optimizer, begin, step, self.steps, record=False).losses
@@ -53,10 +55,8 @@ class Derivatives:
 
     def _meta_gradients(self, begin: Optimization, step: tf.Tensor) -> dict[float, tuple[tf.Tensor, ...]]:
         """Of the log of the mean loss, by limit."""
-        trajectory = rollout(self.optimizee, self.optimizer, begin, step, self.steps, record=True, keep_states=True)
-        mean = tf.reduce_mean(trajectory.losses[1:])
-        weights = tf.fill([self.steps], 1.0 / (self.steps * (mean + SMALL)))
-        return {limit: adjoint.meta_gradient(trajectory, step, weights) for limit, adjoint in self.adjoints.items()}
+        unroll = Unroll(begin, step, tf.fill([self.steps], 1.0 / self.steps), tf.constant([0, 0]))
+        return {limit: unroller.differentiate(unroll)[1] for limit, unroller in self.unrollers.items()}
 
     def rows(self, begin: Optimization, step: int) -> list[dict[str, Any]]:
         """A row for each group and way: `limit` (missing: finite differences), derivative, the meta-gradient's norm."""

@@ -1,7 +1,7 @@
 """How large a trained optimizer's updates are, tuned on validation problems as the baselines' learning rates are.
 
-Meta-training unrolls an optimization for a few dozen steps at a time, and for the next few dozen steps updates are best
-that are too small for a thousand. What was learned of their direction and course is kept; one factor makes up for it.
+Meta-training unrolls an optimization for a hundred steps at a time, and what is best for the next hundred may be too
+small for a thousand. What was learned of their direction and course is kept; one factor makes up for it.
 """
 
 from collections.abc import Mapping
