@@ -1,8 +1,8 @@
 """Meta-trains an optimizer: `python -m experiments.train experiment=quadratic schedule.learning_rate=3e-4`.
 
 The run's folder gets `optimizer.safetensors` and `optimizer.yaml` (the best φ so far), `checkpoint.safetensors`,
-`history.csv`, `provenance.yaml` and a TensorBoard log; where `rescale` asks for it, `rescaling.csv` in the end. The
-same command again goes on where it was interrupted.
+`history.csv`, `provenance.yaml` and a TensorBoard log. The same command again goes
+on where it was interrupted.
 """
 
 import hashlib
@@ -19,7 +19,6 @@ from omegaconf import DictConfig
 from experiments import store
 from experiments.cli import build, build_optimizee, command, plain, training_optimizee
 from experiments.panels import check_training_labels
-from experiments.rescale import rescale
 from l2l_tf.files import write_whole
 from l2l_tf.meta.checkpoint import Checkpoint
 from l2l_tf.meta.trainer import Trainer
@@ -64,10 +63,7 @@ def train(config: DictConfig, folder: Path) -> Checkpoint:
         fingerprint=fingerprint(resolved),
         on_round=partial(save_progress, folder, store.provenance(resolved, 0.0)),  # the revision that runs
     )
-    checkpoint = trainer.train()
-    if config.rescale:
-        rescale(config, folder, checkpoint.best_weights)
-    return checkpoint
+    return trainer.train()
 
 
 def threads_of_an_operation(config: DictConfig) -> int:

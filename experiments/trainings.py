@@ -25,8 +25,8 @@ def trainings_table(results: Path) -> pd.DataFrame:
 
     Returns:
         Columns experiment, training (the folder), the schedule's and the optimizer's settings (of several groups the
-        last's, and the first's output), meta_updates, best_validation_loss, best_at (meta-update), the factor that
-        the updates were multiplied by afterwards and the validation loss with it, hours, revision.
+        last's, and the first's as `first_...`), meta_updates, best_validation_loss, best_at (meta-update),
+        hours, revision.
 
     Raises:
         InputError: a record cannot be read.
@@ -43,19 +43,17 @@ def _row(path: Path, name: str) -> dict[str, Any]:
         config, best = record["config"], history.iloc[int(history.validation_loss.argmin())]
         schedule, optimizer = config["schedule"], config["optimizer"]
         beginning = schedule.get("beginning") or {}
-        rescaled = _rescaling(path.with_name("rescaling.csv"))
         groups = [group["optimizer"] for group in optimizer.get("groups", [])] or [optimizer]
-        optimizer, training = groups[-1], config["optimizee"] | config.get("train_on", {})
+        training = config["optimizee"] | config.get("train_on", {})
         return {
             "experiment": config["name"],
             "training": name,
             **{key: schedule.get(key) for key in SCHEDULE},
             **{f"beginning_{key}": beginning.get(key) for key in ("epochs", "unroll", "second_derivatives")},
             "fraction": schedule["replay"]["fraction"],
-            "optimizer": optimizer["_target_"].rpartition(".")[2],
-            **{key: optimizer.get(key) for key in OPTIMIZER},
-            **{f"first_{key}": groups[0].get(key) if len(groups) > 1 else None for key in OPTIMIZER},
-            **{key: optimizer.get("preprocessing", {}).get(key) for key in PREPROCESSING},
+            "optimizer": groups[-1]["_target_"].rpartition(".")[2],
+            **_settings(groups[-1]),
+            **{f"first_{key}": value if len(groups) > 1 else None for key, value in _settings(groups[0]).items()},
             "functions": config["optimizee"].get("functions"),
             "batch_size": training.get("batch_size"),
             "subset": training.get("subset"),
@@ -63,8 +61,6 @@ def _row(path: Path, name: str) -> dict[str, Any]:
             "meta_updates": int(history["update"].iloc[-1]),
             "best_validation_loss": best.validation_loss,
             "best_at": int(best["update"]),
-            "rescaled_by": rescaled.get("factor"),
-            "rescaled_validation_loss": rescaled.get("loss"),
             "hours": record["wall_time"] / 3600,
             "revision": str(record["revision"])[:7] + "+" * bool(record["dirty"]),
         }
@@ -72,9 +68,6 @@ def _row(path: Path, name: str) -> dict[str, Any]:
         raise InputError(f"{path}: no readable record of a training ({' '.join(str(error).split())})") from error
 
 
-def _rescaling(path: Path) -> dict[str, Any]:
-    """The chosen row of a table of `experiments.rescale`, if there is one."""
-    if not path.exists():
-        return {}
-    table = pd.read_csv(path)
-    return {str(key): value for key, value in table[table.chosen].iloc[0].items()}
+def _settings(optimizer: dict[str, Any]) -> dict[str, Any]:
+    preprocessing = optimizer.get("preprocessing", {})
+    return {key: optimizer.get(key) for key in OPTIMIZER} | {key: preprocessing.get(key) for key in PREPROCESSING}

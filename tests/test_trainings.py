@@ -62,7 +62,7 @@ def test_groups_show_their_optimizers_settings_and_training_its_own_minibatch(tm
     (folder / "provenance.yaml").write_text(yaml.safe_dump(origin))
     (row,) = trainings_table(tmp_path).itertuples()
     assert (row.optimizer, row.output_scale, row.p, row.batch_size) == ("OddLSTM", 0.01, 5.0, 32)
-    assert row.first_output_scale == 0.1
+    assert (row.first_output_scale, row.first_p) == (0.1, 10.0)
     assert (row.beginning_epochs, row.beginning_unroll) == (20, 10)
 
 
