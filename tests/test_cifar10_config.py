@@ -90,12 +90,11 @@ def test_convolution_weights_have_an_lstm_of_their_own() -> None:
     assert len(optimizer.trainable_variables) == 12
 
 
-def test_both_variants_have_the_same_lstms_but_for_the_convolutions_inputs_and_output() -> None:
+def test_both_variants_have_the_same_lstms_but_for_the_convolutions_output() -> None:
     two, one = composed("cifar10").optimizer, composed("cifar10_single").optimizer
     convolutions, rest = (group.optimizer for group in two.groups)
     assert rest == one
-    inputs = dict(one.preprocessing) | {"p": 2.0}
-    assert convolutions == dict(one) | {"preprocessing": inputs, "output_scale": 0.06, "output_deviation": 0.05}
+    assert convolutions == dict(one) | {"output_scale": 0.06, "output_deviation": 0.05}
     assert isinstance(everything(build(one)), ParameterGroups)
 
 
