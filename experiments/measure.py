@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from experiments.memory import GIB, peak_memory
 from l2l_tf import seeds
 from l2l_tf.data import Images
 from l2l_tf.meta import Replay, autodiff
@@ -29,7 +30,6 @@ from l2l_tf.optimizers.activations import sigmoid, tanh
 from l2l_tf.optimizers.groups import block_sizes
 from l2l_tf.xla import compiled
 
-GIB = 2**30
 # autodiff: plain automatic differentiation; floor: the optimizer's matrix products alone; gates: its sigmoids and tanhs
 # alone; optimizee: its gradients alone.
 METHODS = ("autodiff", "exact", "sampled", "rollout", "optimizee", "floor", "gates")
@@ -199,7 +199,7 @@ def turn_about(functions: Mapping[Any, Callable[[], Any]], repeats: int) -> dict
 def measure(job: Job) -> dict[str, Any]:
     """Median seconds of each method, and the process's peak resident memory in GiB."""
     seconds = turn_about(methods(job), job.repeats)
-    return {"seconds": seconds, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / GIB}
+    return {"seconds": seconds, "peak": peak_memory()}
 
 
 def within_limit(gib: float, task: Callable[[Any], Any], argument: Any) -> Any:

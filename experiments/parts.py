@@ -25,7 +25,7 @@ class Parts:
     def __init__(self, path: Path, settings: Mapping[str, Any]):
         self.folder = path.with_suffix(".parts")
         origin = store.provenance(settings, 0.0)
-        del origin["date"]
+        del origin["date"], origin["peak_memory"]
         self._origin = yaml.safe_dump(origin)
         self.seconds = 0.0  # what all parts together took to make
 

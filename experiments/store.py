@@ -17,6 +17,7 @@ import pyarrow as pa
 import yaml
 from pandas.api import types
 
+from experiments.memory import peak_memory
 from l2l_tf.errors import InputError
 from l2l_tf.files import write_whole
 
@@ -191,13 +192,14 @@ def provenance(config: Mapping[str, Any] | None, wall_time: float) -> dict[str, 
         wall_time: seconds the result took.
 
     Returns:
-        Plain values only, ready for YAML. ``revision`` and ``dirty`` (uncommitted changes outside ``results/``) are
-        None where there is no git repository.
+        Plain values only, ready for YAML. ``peak_memory`` is this process's so far, in GiB. ``revision`` and ``dirty``
+        (uncommitted changes outside ``results/``) are None where there is no git repository.
     """
     changes = _git("status", "--porcelain", "--", ".", ":(exclude)results")
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "wall_time": round(float(wall_time), 3),
+        "peak_memory": peak_memory(),
         "revision": _git("rev-parse", "--verify", "HEAD"),
         "dirty": None if changes is None else bool(changes),
         "python": platform.python_version(),

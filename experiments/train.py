@@ -18,6 +18,7 @@ from omegaconf import DictConfig
 
 from experiments import store
 from experiments.cli import build, build_optimizee, command, plain, training_optimizee
+from experiments.memory import peak_memory
 from experiments.panels import check_training_labels
 from l2l_tf.files import write_whole
 from l2l_tf.meta.checkpoint import Checkpoint
@@ -45,7 +46,7 @@ def save_progress(folder: Path, origin: dict[str, Any], checkpoint: Checkpoint) 
     save_optimizer(folder, origin["config"]["optimizer"], checkpoint.best_weights)
     history = pd.DataFrame(checkpoint.history)
     store.write_table(folder / "history", history)
-    record = origin | {"wall_time": float(history.seconds.sum())}
+    record = origin | {"wall_time": float(history.seconds.sum()), "peak_memory": peak_memory()}
     write_whole(folder / "provenance.yaml", yaml.safe_dump(record, sort_keys=False).encode())
 
 

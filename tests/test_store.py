@@ -137,6 +137,7 @@ def test_provenance_says_how_and_not_where() -> None:
         "early": None,
     }
     assert record["wall_time"] == 12.346
+    assert 0.01 < record["peak_memory"] < 100
     assert record["packages"]["numpy"] == np.__version__
     assert record["dirty"] in (True, False, None)
     assert record["cores"] >= 1
