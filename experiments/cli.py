@@ -112,12 +112,17 @@ def build(config: DictConfig, **changes: Any) -> Any:
     return hydra.utils.instantiate(config, _convert_="all", **changes)
 
 
-def build_optimizee(config: DictConfig, split: str) -> Any:
-    """The optimizee on one split of its data ("train", "validation", "test"), where it has data."""
-    if "data" in config:
-        config = config.copy()
-        config.data.split = split
-    return build(config)
+def build_optimizee(config: DictConfig, split: str, changes: DictConfig | None = None) -> Any:
+    """The optimizee on one split of its data ("train", "validation", "test"), where it has data.
+
+    Args:
+        changes: what is different about it, by its keys; `data.split` goes before `split`.
+    """
+    of_split = {"data": {"split": split}} if "data" in config else {}
+    with open_dict(config):
+        changed = OmegaConf.merge(config, of_split, changes or {})
+    assert isinstance(changed, DictConfig)
+    return build(changed)
 
 
 def training_optimizee(config: DictConfig) -> Any:
@@ -126,15 +131,25 @@ def training_optimizee(config: DictConfig) -> Any:
     Raises:
         InputError: `train_on` has a key that the optimizee has no argument for.
     """
-    changes = config.get("train_on") or {}
+    return build_optimizee(config.optimizee, "train", _changes(config, "train_on"))
+
+
+def tuning_optimizee(config: DictConfig, variant: DictConfig) -> Any:
+    """The optimizee that a panel's baselines are tuned on: its `variant` on validation images, as `tune_on` changes it.
+
+    Raises:
+        InputError: `tune_on` has a key that the optimizee has no argument for.
+    """
+    return build_optimizee(variant, "validation", _changes(config, "tune_on"))
+
+
+def _changes(config: DictConfig, key: str) -> DictConfig:
+    changes = config.get(key) or OmegaConf.create()
     if changes:
         allowed = inspect.signature(hydra.utils.get_object(config.optimizee._target_)).parameters
-        for key in changes:
-            one_of("train_on: key", str(key), allowed)
-    with open_dict(config.optimizee):
-        changed = OmegaConf.merge(config.optimizee, changes)
-    assert isinstance(changed, DictConfig)
-    return build_optimizee(changed, "train")
+        for argument in changes:
+            one_of(f"{key}: key", str(argument), allowed)
+    return changes
 
 
 def plain(config: DictConfig) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
 from experiments import store
-from experiments.cli import build, build_optimizee, plain
+from experiments.cli import build, build_optimizee, plain, tuning_optimizee
 from experiments.parts import Parts
 from l2l_tf.checks import at_least, one_of
 from l2l_tf.data.cifar10 import CLASSES
@@ -168,13 +168,13 @@ def tune_panel(config: DictConfig, panel: Panel) -> pd.DataFrame:
     if not panel.baselines:
         return pd.DataFrame(columns=list(store.TUNING)).astype({"chosen": bool})
     path = _results(config, "tuning", panel)
-    settings = _settings(config, panel, ("baselines", "tuning"))
+    settings = _settings(config, panel)
     if _up_to_date(path, settings):
         return store.read_parquet(path, store.TUNING)
     parts = Parts(path, settings)
     frames = []
     for architecture, variant in panel.variants(config.optimizee):
-        optimizee = build_optimizee(variant, "validation")
+        optimizee = tuning_optimizee(config, variant)
         for name, baseline in config.baselines.items():
             label = f"{panel.name} {_label(config, architecture)} {name}"
             make = partial(
@@ -207,7 +207,7 @@ def evaluate_panel(config: DictConfig, panel: Panel) -> Path:
     Where the optimizee is a classifier, its final accuracy on all test images is stored too.
     """
     path = _results(config, "curves", panel)
-    shared = _settings(config, panel, ("baselines", "tuning"))
+    shared = _settings(config, panel)
     digests = {name: _digest(config, source) for name, source in panel.learned.items()}
     settings = shared | {"trained": digests}
     if _up_to_date(path, settings):
@@ -298,10 +298,12 @@ def _digest(config: DictConfig, source: str) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
-def _settings(config: DictConfig, panel: Panel, keys: tuple[str, ...]) -> dict[str, Any]:
+def _settings(config: DictConfig, panel: Panel) -> dict[str, Any]:
     """What a stored result depends on, apart from the trained weights."""
     resolved = plain(config)
-    settings = {key: resolved[key] for key in ("name", "seed", "optimizee", *keys)}
+    settings = {key: resolved[key] for key in ("name", "seed", "optimizee", "baselines", "tuning")}
+    if resolved["tune_on"]:
+        settings["tune_on"] = resolved["tune_on"]
     settings["optimizee"].pop("compile", None)  # it is for meta-training, and changes nothing but the time
     return store.portable(settings | {"panel": {item.name: getattr(panel, item.name) for item in fields(panel)}})
 

@@ -12,7 +12,7 @@ import yaml
 from hydra import compose, initialize
 from omegaconf import DictConfig
 
-from experiments.cli import build, plain, training_optimizee
+from experiments.cli import build, plain, training_optimizee, tuning_optimizee
 from experiments.panels import Panel, select
 from experiments.train import fingerprint
 from l2l_tf.data.cifar10 import CLASSES
@@ -80,6 +80,24 @@ def test_training_is_smaller_than_the_panels_but_for_the_minibatches(experiment:
     assert tested.data.get("shrink_by", 1) == 1
     assert tested.batch_size == config.optimizee.batch_size == 128
     assert tested.get("subset") is None
+
+
+@pytest.mark.parametrize("experiment", ["cifar10", "cifar10_sub5", "cifar10_sub2"])
+def test_baselines_are_tuned_on_training_images_as_many_as_the_test_problems_have(
+    experiment: str, small_data: Path
+) -> None:
+    config = composed(experiment, f"data.dir={small_data}", "+optimizee.data.verify=false")
+    _, variant = only_panel(config)
+    labels = variant.data.labels or CLASSES
+    optimizee = tuning_optimizee(config, variant)
+    assert optimizee.subset == (1000 * len(labels), 1000 * len(labels))
+    assert len(optimizee.labels) == 18 * len(labels)  # of 20 a label, two are for validation
+
+
+def test_what_baselines_are_tuned_on_has_only_arguments_that_the_optimizee_has() -> None:
+    config = composed("cifar10", "+tune_on.batch=4")
+    with pytest.raises(InputError, match="tune_on: key=batch: must be one of arguments, batch_size, compile"):
+        tuning_optimizee(config, only_panel(config)[1])
 
 
 def test_convolution_weights_have_an_lstm_of_their_own() -> None:
