@@ -74,7 +74,7 @@ def test_the_schedule_reaches_the_panels_horizon(experiment: str) -> None:
 def test_training_is_smaller_than_the_panels_but_for_the_minibatches(experiment: str, small_data: Path) -> None:
     config = composed(experiment, f"data.dir={small_data}", "+optimizee.data.verify=false")
     training, (_, tested) = training_optimizee(config), only_panel(config)
-    assert (training.batch_size, training.subset) == (128, (500, 10000))
+    assert (training.batch_size, training.subset) == (128, (200, 45000))
     assert training.images.shape[1:] == (16, 16, 3)
     assert training.init(tf.constant([0, 0]))["conv_1/w"].shape == [5, 5, 8, 8]
     assert tested.data.get("shrink_by", 1) == 1
