@@ -309,7 +309,7 @@ def final_loss_table(panels: Panels, rates: Mapping[str, pd.DataFrame]) -> pd.Da
         rates: the table of tuned learning rates of the panels that have one.
 
     Returns:
-        Columns panel, optimizee, [layers, units,] optimizer, learning_rate, window, mean, ci_low, ci_high, n,
+        Columns panel, optimizee, [layers, units,] optimizer, learning_rate, window, mean, ci_low, ci_high, median, n,
         diverged: the number of problems on which the loss was not finite inside the window (mean is then inf).
     """
     tables = []
@@ -325,7 +325,7 @@ def final_loss_table(panels: Panels, rates: Mapping[str, pd.DataFrame]) -> pd.Da
                 **dict(zip(keys, architecture, strict=True)),
             }
             tables.append(_with_rates(table.assign(**place), rates.get(panel)))
-    measured = ["learning_rate", "window", "mean", "ci_low", "ci_high", "n", "diverged"]
+    measured = ["learning_rate", "window", "mean", "ci_low", "ci_high", "median", "n", "diverged"]
     columns = ["panel", "optimizee", "layers", "units", "optimizer", *measured]
     whole = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
     return whole.reindex(columns=columns).astype({"layers": "Int64", "units": "Int64"})
@@ -339,13 +339,14 @@ def transfer_table(panels: Panels, rates: Mapping[str, pd.DataFrame]) -> pd.Data
         rates: as for ``final_loss_table``.
 
     Returns:
-        Columns panel, optimizer, learning_rate, window, mean, ci_low, ci_high, n, diverged, and the mean difference to
-        the best baseline on the same problems: best_baseline, difference, difference_low, difference_high.
+        Columns panel, optimizer, learning_rate, window, mean, ci_low, ci_high, median, n, diverged, and the mean
+        difference to the best baseline on the same problems: best_baseline, difference, difference_low,
+        difference_high.
 
     Raises:
         InputError: the two panels' problems or steps are not the same.
     """
-    columns = ["panel", "optimizer", "learning_rate", "window", "mean", "ci_low", "ci_high", "n", "diverged"]
+    columns = ["panel", "optimizer", "learning_rate", "window", "mean", "ci_low", "ci_high", "median", "n", "diverged"]
     tables = []
     for panel, home in TRANSFERS.items():
         if panel in panels and home in panels:
@@ -432,6 +433,7 @@ def _final_losses(losses: pd.DataFrame) -> pd.DataFrame:
             "mean": interval.mean,
             "ci_low": interval.low,
             "ci_high": interval.high,
+            "median": losses.median().to_numpy(),
             "n": len(losses),
             "diverged": np.isinf(losses.to_numpy()).sum(axis=0),
         }

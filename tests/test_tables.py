@@ -294,6 +294,13 @@ def test_final_loss_at_1000_steps_is_the_mean_of_the_last_100() -> None:
     assert set(tables.final_loss_table(panels, {})["window"]) == {"mean loss over steps 901-1000"}
 
 
+def test_the_median_does_not_see_one_bad_problem() -> None:
+    curves = spoil(panel("4-centre", {"LSTM": 0.3} | BASELINES, range(101)), "NAG", 1000.0, first=0)
+    row = tables.final_loss_table({"4-centre": curves}, {}).set_index("optimizer").loc["NAG"]
+    assert row["mean"] > 50
+    assert abs(row["median"] - 0.5) < 0.05
+
+
 # Transfer
 
 
