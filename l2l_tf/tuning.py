@@ -1,6 +1,6 @@
-"""Tuning a baseline's learning rate: a log grid that widens itself until the best rate is not at its edge."""
+"""Tuning a baseline's learning rate: the best of a log grid, then of neighbours, beyond the grid if need be."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import pandas as pd
@@ -27,20 +27,25 @@ def tune(
     per_decade: int = 4,
     seed: int = 0,
     batch: int = 32,
+    finals: int | None = None,
     report: Callable[[str], None] = lambda line: None,
     progress: str | None = None,
 ) -> pd.DataFrame:
     """Runs each rate 10^(k / per_decade) from `low` to `high`, and beyond while the best one lies at the edge.
 
+    A few problems tell good rates from bad ones, but not whether a rate spoils one run in twenty. So `finals`: the best
+    rate and its neighbours, above and below, run on more problems, until the one in the middle is the best.
+
     Args:
         make_optimizer: makes the optimizer from its learning rate.
         problems: how many problems of the "validation" stream.
         window: a rate's loss is the mean over the last `window` of `steps` steps; a run that diverged counts as inf.
+        finals: how many problems decide between neighbours in the end; None for `problems`.
         report: is told when the grid widens.
         progress: label of a progress bar; None for none.
 
     Returns:
-        One row a rate, in order: learning_rate, loss, chosen (the best rate's row), n (problems).
+        One row a rate, in order: learning_rate, loss, chosen (the best rate's row), n (problems it was run on).
 
     Raises:
         InputError: a bad argument, or no best rate inside the widest grid.
@@ -52,33 +57,46 @@ def tune(
         raise InputError(f"tuning.window={window}: must be at most steps={steps}")
     if positive("tuning.low", low) > positive("tuning.high", high):
         raise InputError(f"tuning.low={low}: must be at most tuning.high={high}")
+    finals = at_least("tuning.finals", problems if finals is None else finals, problems)
     rate = tf.Variable(1.0, trainable=False)
     evaluator = Evaluator(optimizee, make_optimizer(rate), steps, batch)
-    losses: dict[int, float] = {}
-
+    runs: dict[int, list[float]] = {}  # the final losses of each rate's problems
     first, last = round(np.log10(low) * per_decade), round(np.log10(high) * per_decade)
     bar = tqdm(total=last - first + 1, desc=progress, unit="rate", disable=progress is None, leave=False)
 
-    def run(k: int) -> None:
-        rate.assign(10.0 ** (k / per_decade))
-        curves, _ = evaluator.losses(seed, "validation", range(problems))
-        final = curves[:, -window:].mean()
-        losses[k] = float(final) if np.isfinite(final) else np.inf
-        bar.update()
+    def loss(k: int) -> float:
+        mean = np.mean(runs[k])
+        return float(mean) if np.isfinite(mean) else np.inf
+
+    def best(rates: Iterable[int]) -> int:
+        return min(sorted(rates), key=loss)  # among equals the lowest
+
+    def run(k: int, count: int) -> None:
+        done = runs.setdefault(k, [])
+        if len(done) < count:
+            bar.total = max(bar.total or 0, bar.n + 1)
+            rate.assign(10.0 ** (k / per_decade))
+            curves, _ = evaluator.losses(seed, "validation", range(len(done), count))
+            done += curves[:, -window:].mean(axis=1).tolist()
+            bar.update()
+
+    def widen(middle: int, k: int) -> None:
+        at_edge = f"best rate {10 ** (middle / per_decade):.2g} (loss {loss(middle):.4g}) is at the grid's edge"
+        if not LOWEST <= k / per_decade <= HIGHEST:
+            raise InputError(f"tuning: the {at_edge}, and the grid is as wide as it gets")
+        report(f"{at_edge}: trying {10 ** (k / per_decade):.2g}")
 
     for k in range(first, last + 1):
-        run(k)
-    while True:
-        best = min(sorted(losses), key=lambda k: losses[k])  # among equals the lowest
-        edge = min(losses) - 1 if best == min(losses) else max(losses) + 1 if best == max(losses) else None
-        if edge is None:
-            break
-        at_edge = f"best rate {10 ** (best / per_decade):.2g} (loss {losses[best]:.4g}) is at the grid's edge"
-        if not LOWEST <= edge / per_decade <= HIGHEST:
-            raise InputError(f"tuning: the {at_edge}, and the grid is as wide as it gets")
-        report(f"{at_edge}: trying {10 ** (edge / per_decade):.2g}")
-        bar.total = len(losses) + 1
-        run(edge)
+        run(k, problems)
+    middle, found = None, best(runs)
+    while found != middle:
+        middle = found
+        near = (middle - 1, middle, middle + 1)
+        for k in near:
+            if k not in runs:
+                widen(middle, k)
+            run(k, finals)
+        found = best(near)
     bar.close()
-    rows = [(10.0 ** (k / per_decade), losses[k], k == best, problems) for k in sorted(losses)]
+    rows = [(10.0 ** (k / per_decade), loss(k), k == found, len(runs[k])) for k in sorted(runs)]
     return pd.DataFrame(rows, columns=["learning_rate", "loss", "chosen", "n"])

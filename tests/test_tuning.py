@@ -100,6 +100,27 @@ def test_where_no_rate_is_best_none_is_chosen(optimizee: Optimizee) -> None:
         tune(optimizee, SGD, problems=1, steps=2, low=0.1, high=1.0, per_decade=1)
 
 
+class Moody(Parabola):
+    """Best at rate 0.1, but half of the problems punish whoever is at the bottom; the first one of seed 0 does not."""
+
+    def problem(self, seed: tf.Tensor) -> tf.Tensor:
+        return tf.random.stateless_uniform([], seed)
+
+    def loss(self, params: Parameters, problem: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        at_the_bottom = tf.cast(tf.abs(params["x"]) < 1e-3, tf.float32)
+        return super().loss(params, problem, seed) + 100.0 * at_the_bottom * tf.cast(problem < 0.5, tf.float32)
+
+
+def test_a_rate_that_spoils_some_runs_is_found_out_by_more_problems() -> None:
+    few = tune(Moody(10.0), SGD, problems=1, steps=3, seed=0)
+    many = tune(Moody(10.0), SGD, problems=1, steps=3, finals=8, seed=0)
+    assert chosen(few) == pytest.approx(0.1)
+    assert chosen(many) == pytest.approx(10**-1.25) or chosen(many) == pytest.approx(10**-0.75)
+    place = int(np.argmax(many.chosen))
+    assert many.n.iloc[place - 1 : place + 2].tolist() == [8, 8, 8]
+    assert many.n.min() == 1
+
+
 def test_adam_is_tuned_the_same_way() -> None:
     rates = tune(Simple(), Adam, problems=1, steps=20, low=1e-3, high=1.0, per_decade=2)
     assert 0.01 < chosen(rates) < 1.0
@@ -110,6 +131,7 @@ def test_adam_is_tuned_the_same_way() -> None:
     [
         ({"problems": 0}, r"tuning\.problems=0"),
         ({"steps": 0}, r"steps=0"),
+        ({"finals": 0}, r"tuning\.finals=0"),
         ({"window": 0}, r"tuning\.window=0"),
         ({"window": 4}, r"tuning\.window=4: must be at most steps=3"),
         ({"per_decade": 0}, r"tuning\.per_decade=0"),
