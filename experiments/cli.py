@@ -129,26 +129,29 @@ def training_optimizee(config: DictConfig) -> Any:
     """The optimizee that the optimizer is trained on: on the training split, with what `train_on` changes.
 
     Raises:
-        InputError: `train_on` has a key that the optimizee has no argument for.
+        InputError: `train_on` has a key that the optimizee has no argument for, or names another split.
     """
-    return build_optimizee(config.optimizee, "train", _changes(config, "train_on"))
+    return build_optimizee(config.optimizee, "train", _changes(config, "train_on", ["train"]))
 
 
 def tuning_optimizee(config: DictConfig, variant: DictConfig) -> Any:
     """The optimizee that a panel's baselines are tuned on: its `variant` on validation images, as `tune_on` changes it.
 
     Raises:
-        InputError: `tune_on` has a key that the optimizee has no argument for.
+        InputError: `tune_on` has a key that the optimizee has no argument for, or names the test split.
     """
-    return build_optimizee(variant, "validation", _changes(config, "tune_on"))
+    return build_optimizee(variant, "validation", _changes(config, "tune_on", ["train", "validation"]))
 
 
-def _changes(config: DictConfig, key: str) -> DictConfig:
+def _changes(config: DictConfig, key: str, splits: list[str]) -> DictConfig:
     changes = config.get(key) or OmegaConf.create()
     if changes:
         allowed = inspect.signature(hydra.utils.get_object(config.optimizee._target_)).parameters
         for argument in changes:
             one_of(f"{key}: key", str(argument), allowed)
+        split = OmegaConf.select(changes, "data.split")
+        if split is not None:
+            one_of(f"{key}.data.split", split, splits)
     return changes
 
 

@@ -100,6 +100,14 @@ def test_what_baselines_are_tuned_on_has_only_arguments_that_the_optimizee_has()
         tuning_optimizee(config, only_panel(config)[1])
 
 
+def test_nothing_is_trained_or_tuned_on_test_images() -> None:
+    config = composed("cifar10", "+train_on.data.split=validation", "tune_on.data.split=test")
+    with pytest.raises(InputError, match=r"train_on\.data\.split=validation: must be one of train$"):
+        training_optimizee(config)
+    with pytest.raises(InputError, match=r"tune_on\.data\.split=test: must be one of train, validation$"):
+        tuning_optimizee(config, only_panel(config)[1])
+
+
 def test_convolution_weights_have_an_lstm_of_their_own() -> None:
     optimizer = build(composed("cifar10").optimizer)
     convolutions, rest = optimizer.assign(NAMES)
