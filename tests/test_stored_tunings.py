@@ -10,7 +10,7 @@ from experiments import panels
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.mark.parametrize("experiment", ["quadratic", "mnist", "cifar10", "cifar10_sub2"])
+@pytest.mark.parametrize("experiment", ["quadratic", "mnist", "cifar10", "cifar10_sub5", "cifar10_sub2"])
 @pytest.mark.parametrize("compile", [False, True])
 def test_nothing_is_tuned_again(experiment: str, compile: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether XLA compiles the optimizee in meta-training makes no difference."""
