@@ -135,7 +135,9 @@ def training_optimizee(config: DictConfig) -> Any:
 
 
 def tuning_optimizee(config: DictConfig, variant: DictConfig) -> Any:
-    """The optimizee that a panel's baselines are tuned on: its `variant` on validation images, as `tune_on` changes it.
+    """The optimizee that choices are made on, a panel's `variant` for baselines, the training's own for early stopping.
+
+    It is on validation images, as `tune_on` changes it.
 
     Raises:
         InputError: `tune_on` has a key that the optimizee has no argument for, or names the test split.

@@ -17,7 +17,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from experiments import store
-from experiments.cli import build, build_optimizee, command, plain, training_optimizee
+from experiments.cli import build, command, plain, training_optimizee, tuning_optimizee
 from experiments.memory import peak_memory
 from experiments.panels import check_training_labels
 from l2l_tf.files import write_whole
@@ -36,8 +36,7 @@ def fingerprint(config: dict[str, Any]) -> str:
 
     relevant = without_nulls({key: config[key] for key in ("optimizee", "optimizer", "schedule", "seed")})
     relevant["optimizee"].get("data", {}).pop("directory", None)
-    if config.get("train_on"):
-        relevant["train_on"] = without_nulls(config["train_on"])
+    relevant |= {key: without_nulls(config[key]) for key in ("train_on", "tune_on") if config.get(key)}
     return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -56,7 +55,7 @@ def train(config: DictConfig, folder: Path) -> Checkpoint:
     resolved = plain(config)
     trainer = Trainer(
         optimizee=training_optimizee(config),
-        validation_optimizee=build_optimizee(config.optimizee, "validation"),
+        validation_optimizee=tuning_optimizee(config, config.optimizee),
         optimizer=build(config.optimizer),
         schedule=build(config.schedule),
         seed=config.seed,

@@ -4,6 +4,7 @@ import runpy
 import sys
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import yaml
 from hydra import compose, initialize
 from omegaconf import DictConfig
 
+from experiments import train
 from experiments.cli import build, plain, training_optimizee, tuning_optimizee
 from experiments.panels import Panel, select
 from experiments.train import fingerprint
@@ -100,6 +102,18 @@ def test_what_baselines_are_tuned_on_has_only_arguments_that_the_optimizee_has()
         tuning_optimizee(config, only_panel(config)[1])
 
 
+def test_the_best_weights_are_chosen_on_problems_as_the_baselines_rates_are(
+    small_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict[str, Any] = {}
+    monkeypatch.setattr(train, "Trainer", lambda **arguments: given.update(arguments) or MagicMock())
+    config = composed("cifar10_sub5", f"data.dir={small_data}", "+optimizee.data.verify=false")
+    train.train(config, tmp_path)
+    assert given["validation_optimizee"].subset == (5000, 5000)
+    assert given["validation_optimizee"].shapes["conv_0/w"] == [5, 5, 3, 16]  # a panel's network, unlike in training
+    assert given["optimizee"].subset == (200, 45000)
+
+
 def test_nothing_is_trained_or_tuned_on_test_images() -> None:
     config = composed("cifar10", "+train_on.data.split=validation", "tune_on.data.split=test")
     with pytest.raises(InputError, match=r"train_on\.data\.split=validation: must be one of train$"):
@@ -134,8 +148,8 @@ def test_what_sub_has_seen_is_read_from_the_record_of_its_training(tmp_path: Pat
 
 
 def test_a_checkpoint_is_not_for_another_training_problem() -> None:
-    names = [fingerprint(plain(composed("cifar10", *arguments))) for arguments in ([], ["train_on.batch_size=64"])]
-    assert names[0] != names[1]
+    changes: list[list[str]] = [[], ["train_on.batch_size=64"], ["tune_on.subset=[100,100]"]]
+    assert len({fingerprint(plain(composed("cifar10", *change))) for change in changes}) == len(changes)
     quadratic = plain(composed("quadratic"))
     assert fingerprint(quadratic) == fingerprint({key: quadratic[key] for key in quadratic if key != "train_on"})
 
