@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from experiments import store
 from experiments.cli import build, build_optimizee, plain, tuning_optimizee
+from experiments.kept import Kept
 from experiments.parts import Parts
 from l2l_tf.checks import at_least, one_of
 from l2l_tf.data.cifar10 import CLASSES
@@ -204,7 +205,12 @@ def tune_panel(config: DictConfig, panel: Panel) -> pd.DataFrame:
 def evaluate_panel(config: DictConfig, panel: Panel) -> Path:
     """Runs the tuned baselines and the learned optimizers on the panel's test problems and stores their curves.
 
-    Where the optimizee is a classifier, its final accuracy on all test images is stored too.
+    Where the optimizee is a classifier, its final accuracy on all test images is stored too. Runs that are stored
+    already and would come out again as they are, such as the baselines' when only a learned optimizer is trained anew,
+    are kept; the provenance says from where.
+
+    Raises:
+        InputError: a stored file is damaged, or a learned optimizer is missing or has seen what it must not.
     """
     path = _results(config, "curves", panel)
     shared = _settings(config, panel)
@@ -213,6 +219,7 @@ def evaluate_panel(config: DictConfig, panel: Panel) -> Path:
     if _up_to_date(path, settings):
         return path
     rates = tune_panel(config, panel)
+    kept = Kept(path, _results(config, ACCURACY, panel), settings)
     parts = Parts(path, shared)  # a learned optimizer that is trained anew leaves the others' parts as they are
     frames, accuracy_frames = [], []
     for architecture, variant in panel.variants(config.optimizee):
@@ -223,6 +230,11 @@ def evaluate_panel(config: DictConfig, panel: Panel) -> Path:
         optimizers |= {name: load_learned(config, source) for name, source in panel.learned.items()}
         for name, optimizer in optimizers.items():
             progress = f"{panel.name} {label} {name}"
+            if name in kept.origins:
+                _report(progress, f"kept, from {kept.origins[name].get('date')}")
+                frames.append(kept.curves(name, label))
+                accuracy_frames += kept.accuracies(name, label)
+                continue
             curves = parts.get(
                 f"{progress} {digests.get(name, '')}",
                 partial(run, panel, optimizee, optimizer, config.seed, progress),
@@ -235,10 +247,10 @@ def evaluate_panel(config: DictConfig, panel: Panel) -> Path:
             if accuracy is not None:
                 right = pd.DataFrame({"seed": range(panel.problems), "accuracy": accuracy})
                 accuracy_frames.append(right.assign(**origin, step=panel.steps, **architecture))
-    provenance = store.provenance(settings, parts.seconds)
+    provenance = store.provenance(settings, parts.seconds) | ({"kept": kept.origins} if kept.origins else {})
     if accuracy_frames:
-        store.write_accuracies(_results(config, "accuracy", panel), pd.concat(accuracy_frames), provenance)
-    store.write_curves(path, pd.concat(frames, ignore_index=True), provenance)  # last: it says that the panel is done
+        store.write_accuracies(_results(config, ACCURACY, panel), pd.concat(accuracy_frames), provenance)
+    store.write_curves(path, pd.concat(frames, ignore_index=True), provenance)  # last: they say that the panel is done
     parts.clear()
     _report(str(path), f"{panel.problems} problems, {panel.steps} steps")
     return path
@@ -308,12 +320,6 @@ def _settings(config: DictConfig, panel: Panel) -> dict[str, Any]:
     return store.portable(settings | {"panel": {item.name: getattr(panel, item.name) for item in fields(panel)}})
 
 
-def _provenance_path(path: Path) -> Path:
-    return path.with_suffix(".provenance.yaml")
-
-
 def _up_to_date(path: Path, settings: dict[str, Any]) -> bool:
     """Whether a stored result was made from these very settings."""
-    if not path.exists() or not _provenance_path(path).exists():
-        return False
-    return yaml.safe_load(_provenance_path(path).read_text()).get("config") == store.portable(settings)
+    return path.exists() and store.read_provenance(path).get("config") == store.portable(settings)

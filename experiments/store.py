@@ -86,8 +86,8 @@ def write_curves(path: Path, frame: pd.DataFrame, provenance: Mapping[str, Any])
         InputError: a column is missing or of the wrong type, there are no rows, or the file cannot be written.
     """
     check(path, frame, curves_schema(path.stem))
-    write_provenance(path, provenance)
     write_parquet(path, _compact(path, frame))
+    write_provenance(path, provenance)  # last: it says that these settings are done
 
 
 def write_accuracies(path: Path, frame: pd.DataFrame, provenance: Mapping[str, Any]) -> None:
@@ -114,6 +114,24 @@ def write_provenance(path: Path, provenance: Mapping[str, Any]) -> None:
     """
     text = yaml.safe_dump(portable(provenance), sort_keys=False)
     write_whole(path.with_suffix(".provenance.yaml"), text.encode())
+
+
+def read_provenance(path: Path) -> dict[str, Any]:
+    """Where a stored result comes from, as ``write_provenance`` left it; empty where there is nothing.
+
+    Raises:
+        InputError: the file is not such a record.
+    """
+    path = path.with_suffix(".provenance.yaml")
+    if not path.exists():
+        return {}
+    try:
+        record = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"{path}: no readable record") from error
+    if not isinstance(record, dict) or not isinstance(record.get("config", {}), dict | None):
+        raise InputError(f"{path}: no readable record")
+    return record
 
 
 def read_curves(path: Path) -> pd.DataFrame:

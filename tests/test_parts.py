@@ -1,16 +1,20 @@
-"""An evaluation that was interrupted goes on from what it had done."""
+"""An evaluation runs what is left to run: after an interruption, and when one optimizer is trained or tuned anew."""
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from hydra import compose, initialize
 from omegaconf import DictConfig
 
 from experiments import panels, store
+from experiments.kept import Kept
 from experiments.parts import Parts
+from l2l_tf.errors import InputError
 from l2l_tf.evaluation import Evaluator
 from l2l_tf.optimizers import everything
 from l2l_tf.trained import build_optimizer, read_variables, save_optimizer
@@ -61,45 +65,144 @@ def quadratic(results: Path, learned: str) -> tuple[DictConfig, panels.Panel]:
 
 @pytest.fixture
 def runs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of the optimizers that run on test problems, in order; the third run is interrupted."""
+    """The names of the optimizers that run on test problems, in order."""
     losses: Callable[..., Any] = Evaluator.losses
     names: list[str] = []
 
-    def interrupted(evaluator: Evaluator, *arguments: Any) -> Any:
+    def recorded(evaluator: Evaluator, *arguments: Any) -> Any:
         if len(arguments) == 4:  # with a progress bar: a run on test problems
             names.append(arguments[-1].split()[-1])
-            if len(names) == 3:
-                raise KeyboardInterrupt
         return losses(evaluator, *arguments)
 
-    monkeypatch.setattr(Evaluator, "losses", interrupted)
+    monkeypatch.setattr(Evaluator, "losses", recorded)
     return names
 
 
+@pytest.fixture
+def interrupted(monkeypatch: pytest.MonkeyPatch, runs: list[str]) -> None:
+    """Interrupts the third run."""
+    losses: Callable[..., Any] = Evaluator.losses
+
+    def third(evaluator: Evaluator, *arguments: Any) -> Any:
+        result = losses(evaluator, *arguments)
+        if len(runs) == 3:
+            runs.append("interrupted")
+            raise KeyboardInterrupt
+        return result
+
+    monkeypatch.setattr(Evaluator, "losses", third)
+
+
+def train(results: Path, name: str, seed: int) -> None:
+    lstm = {"_target_": "l2l_tf.optimizers.CoordinatewiseLSTM", "layers": [3], "seed": seed}
+    save_optimizer(results / "trained" / name, lstm, read_variables(everything(build_optimizer(lstm))))
+
+
+@pytest.mark.usefixtures("interrupted")
 def test_an_interrupted_evaluation_runs_only_what_is_left(tmp_path: Path, runs: list[str]) -> None:
     config, panel = quadratic(tmp_path, "{}")
     with pytest.raises(KeyboardInterrupt):
         panels.evaluate_panel(config, panel)
     assert not (tmp_path / "curves" / "4-left.parquet").exists()
     curves = store.read_curves(panels.evaluate_panel(config, panel))
-    assert runs == ["SGD", "RMSprop", "ADAM", "ADAM", "NAG"]
+    assert runs == ["SGD", "RMSprop", "ADAM", "interrupted", "ADAM", "NAG"]
     assert curves.groupby("optimizer").size().to_dict() == dict.fromkeys(("SGD", "RMSprop", "ADAM", "NAG"), 6)
     assert sorted(path.name for path in (tmp_path / "curves").iterdir()) == ["4-left.parquet", "4-left.provenance.yaml"]
 
 
-def test_an_optimizer_trained_anew_runs_anew_and_the_others_do_not(tmp_path: Path, runs: list[str]) -> None:
+@pytest.mark.usefixtures("interrupted")
+def test_an_optimizer_trained_anew_during_an_interruption_runs_anew(tmp_path: Path, runs: list[str]) -> None:
     config, panel = quadratic(tmp_path, "{LSTM: first, LSTM-other: second}")
     config.baselines = {"SGD": config.baselines.SGD}
-
-    def train(name: str, seed: int) -> None:
-        lstm = {"_target_": "l2l_tf.optimizers.CoordinatewiseLSTM", "layers": [3], "seed": seed}
-        optimizer = everything(build_optimizer(lstm))
-        save_optimizer(tmp_path / "trained" / name, lstm, read_variables(optimizer))
-
-    train("first", 0)
-    train("second", 0)
+    train(tmp_path, "first", 0)
+    train(tmp_path, "second", 0)
     with pytest.raises(KeyboardInterrupt):
         panels.evaluate_panel(config, panel)
-    train("first", 1)
+    train(tmp_path, "first", 1)
     panels.evaluate_panel(config, panel)
-    assert runs == ["SGD", "LSTM", "LSTM-other", "LSTM", "LSTM-other"]
+    assert runs == ["SGD", "LSTM", "LSTM-other", "interrupted", "LSTM", "LSTM-other"]
+
+
+def evaluated(results: Path, *learned: str, **changes: Any) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The curves of two baselines and the learned optimizers, and their provenance."""
+    config, panel = quadratic(results, "{" + ", ".join(f"LSTM-{name}: {name}" for name in learned) + "}")
+    config.baselines = {name: config.baselines[name] for name in ("SGD", "NAG")}
+    config.merge_with(changes)
+    path = panels.evaluate_panel(config, panel)
+    return store.read_curves(path), yaml.safe_load(path.with_suffix(".provenance.yaml").read_text())
+
+
+def test_when_an_optimizer_is_trained_anew_the_stored_runs_of_the_others_are_kept(
+    tmp_path: Path, runs: list[str]
+) -> None:
+    train(tmp_path, "first", 0)
+    train(tmp_path, "second", 0)
+    before, origin = evaluated(tmp_path, "first", "second")
+    assert "kept" not in origin
+    train(tmp_path, "second", 1)
+    runs.clear()
+    after, again = evaluated(tmp_path, "first", "second")
+    assert runs == ["LSTM-second"]
+    same = before.optimizer != "LSTM-second"
+    pd.testing.assert_frame_equal(after[same], before[same])
+    assert not np.allclose(after.loss[~same], before.loss[~same])
+    here = {key: value for key, value in origin.items() if key not in ("wall_time", "config")}
+    assert again["kept"] == dict.fromkeys(("SGD", "NAG", "LSTM-first"), here)
+    assert again["config"]["trained"] != origin["config"]["trained"]
+
+
+def test_what_is_kept_twice_still_says_where_it_came_from(tmp_path: Path, runs: list[str]) -> None:
+    train(tmp_path, "first", 0)
+    evaluated(tmp_path, "first")
+    path = tmp_path / "curves" / "4-left.provenance.yaml"
+    path.write_text(path.read_text().replace("date:", "date: the first #"))
+    for seed in (1, 2):
+        train(tmp_path, "first", seed)
+        _, record = evaluated(tmp_path, "first")
+    assert {name: kept["date"] for name, kept in record["kept"].items()} == {"SGD": "the first", "NAG": "the first"}
+    assert runs == ["SGD", "NAG", "LSTM-first", "LSTM-first", "LSTM-first"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "due"),
+    [
+        ({"tuning": {"problems": 3}}, ["SGD", "NAG"]),
+        ({"optimizee": {"dimension": 3}}, ["SGD", "NAG", "LSTM-first"]),
+        ({"seed": 1}, ["SGD", "NAG", "LSTM-first"]),
+    ],
+)
+def test_only_runs_that_would_come_out_the_same_are_kept(
+    changes: dict[str, Any], due: list[str], tmp_path: Path, runs: list[str]
+) -> None:
+    train(tmp_path, "first", 0)
+    evaluated(tmp_path, "first")
+    runs.clear()
+    evaluated(tmp_path, "first", **changes)
+    assert runs == due
+
+
+@pytest.mark.parametrize("name", ["4-left.parquet", "4-left.provenance.yaml"])
+def test_a_damaged_file_is_refused_in_one_line(name: str, tmp_path: Path) -> None:
+    train(tmp_path, "first", 0)
+    evaluated(tmp_path, "first")
+    (tmp_path / "curves" / name).write_text("damaged")
+    train(tmp_path, "first", 1)
+    with pytest.raises(InputError, match=rf"curves/{name}: (cannot be read|no readable record)"):
+        evaluated(tmp_path, "first")
+    assert (tmp_path / "curves" / name).read_text() == "damaged"
+
+
+def test_kept_accuracies_stay_with_their_curves(tmp_path: Path) -> None:
+    """Of two optimizers of one weight file, `mnist` and its group `mnist:1`, too."""
+    settings = {"panel": {"learned": {"LSTM": "mnist", "LSTM-1": "mnist:0"}}, "trained": {"LSTM": "a", "LSTM-1": "a"}}
+    origin = {"experiment": "mnist", "panel": "4-centre", "optimizee": "mnist", "seed": [0, 0], "step": [1, 1]}
+    names = {"optimizer": ["LSTM", "LSTM-1"]}
+    curves, accuracies = tmp_path / "curves" / "4-centre.parquet", tmp_path / "accuracy" / "4-centre.parquet"
+    record = {"config": settings, "revision": "abc"}
+    store.write_accuracies(accuracies, pd.DataFrame(origin | names | {"accuracy": [0.9, 0.8]}), record)
+    store.write_curves(curves, pd.DataFrame(origin | names | {"loss": [0.1, 0.2]}), record)
+    now = settings | {"panel": {"learned": {"LSTM": "mnist", "LSTM-1": "mnist:1"}}}
+    kept = Kept(curves, accuracies, now)
+    assert kept.origins == {"LSTM": {"revision": "abc"}}
+    assert kept.curves("LSTM", "mnist").loss.tolist() == [np.float32(0.1)]
+    assert [table.accuracy.tolist() for table in kept.accuracies("LSTM", "mnist")] == [[0.9]]

@@ -116,6 +116,17 @@ def test_figure_6_needs_the_architecture_and_integers_fit(tmp_path: Path) -> Non
     assert "column seed has values beyond 32 bits" in text
 
 
+@pytest.mark.parametrize("content", [b"a: [b", b"PAR1", b"\xff\xfe\xff", b"config: 3"])
+def test_a_damaged_provenance_is_refused_in_one_line(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "4-left.provenance.yaml").write_bytes(content)
+    with pytest.raises(InputError, match=r"4-left\.provenance\.yaml: no readable record$"):
+        store.read_provenance(tmp_path / "4-left.parquet")
+
+
+def test_a_result_without_provenance_has_an_empty_one(tmp_path: Path) -> None:
+    assert store.read_provenance(tmp_path / "4-left.parquet") == {}
+
+
 def test_provenance_says_how_and_not_where() -> None:
     config = {
         "data": {"dir": str(store.REPOSITORY / "data")},
