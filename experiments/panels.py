@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
@@ -124,7 +123,10 @@ def check_unseen_labels(config: DictConfig, panel: Panel) -> None:
         return
     record = _trained(config, source) / "provenance.yaml"
     if record.exists():
-        refuse_common_labels(config, panel, yaml.safe_load(record.read_text())["config"])
+        trained = store.read_record(record).get("config") or {}
+        if "optimizee" not in trained:
+            raise InputError(f"{record}: no readable record")
+        refuse_common_labels(config, panel, trained)
     elif source == config.name:  # another one that is missing: evaluation will say so
         refuse_common_labels(config, panel, config)
 

@@ -122,9 +122,16 @@ def read_provenance(path: Path) -> dict[str, Any]:
     Raises:
         InputError: the file is not such a record.
     """
-    path = path.with_suffix(".provenance.yaml")
-    if not path.exists():
-        return {}
+    beside = path.with_suffix(".provenance.yaml")
+    return read_record(beside) if beside.exists() else {}
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """What ``provenance`` made, from its file.
+
+    Raises:
+        InputError: the file is not such a record.
+    """
     try:
         record = yaml.safe_load(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

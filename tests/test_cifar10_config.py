@@ -147,6 +147,15 @@ def test_what_sub_has_seen_is_read_from_the_record_of_its_training(tmp_path: Pat
         select(composed("cifar10_sub2", f"results={tmp_path}"))
 
 
+@pytest.mark.parametrize("content", ["config: {optimizee", "damaged", "config: {seed: 0}", "config:"])
+def test_a_damaged_record_of_its_training_is_refused_in_one_line(content: str, tmp_path: Path) -> None:
+    folder = tmp_path / "trained" / "cifar10_sub2"
+    folder.mkdir(parents=True)
+    (folder / "provenance.yaml").write_text(content)
+    with pytest.raises(InputError, match=r"cifar10_sub2/provenance\.yaml: no readable record$"):
+        select(composed("cifar10_sub2", f"results={tmp_path}"))
+
+
 def test_a_checkpoint_is_not_for_another_training_problem() -> None:
     changes: list[list[str]] = [[], ["train_on.batch_size=64"], ["tune_on.subset=[100,100]"]]
     assert len({fingerprint(plain(composed("cifar10", *change))) for change in changes}) == len(changes)
