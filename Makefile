@@ -34,11 +34,11 @@ lint: $(INSTALLED)  ## ruff and mypy
 	$(RUN) -m mypy
 
 reproduce-figures: $(INSTALLED)  ## draws the paper's figures and writes the tables from the stored results (20 s)
-	@$(RUN) -m experiments.tables
-	@$(RUN) -m experiments.figures
+	@$(RUN) -m experiments.reports.tables
+	@$(RUN) -m experiments.reports.figures
 
 tables: $(INSTALLED)  ## only the tables: the claims with their verdicts, every final loss
-	@$(RUN) -m experiments.tables
+	@$(RUN) -m experiments.reports.tables
 
 reproduce: $(INSTALLED)  ## retrains and re-evaluates from scratch into $(OUTPUT); EXPERIMENT=name for one; resumes
 	@for name in $(EXPERIMENT); do \

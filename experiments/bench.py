@@ -13,10 +13,11 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from experiments import sampling, store
-from experiments.cli import command, plain
-from experiments.figures import style
-from experiments.measure import METHODS, OPTIMIZEES, Job, apart, measure
+from experiments.benchmarks import sampling
+from experiments.benchmarks.measure import METHODS, OPTIMIZEES, Job, apart, measure
+from experiments.composition.cli import command, plain
+from experiments.reports.figures import style
+from experiments.results import store
 from l2l_tf.checks import one_of
 from l2l_tf.files import write_whole
 

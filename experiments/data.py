@@ -2,7 +2,7 @@
 
 from omegaconf import DictConfig, ListConfig
 
-from experiments.cli import command
+from experiments.composition.cli import command
 from l2l_tf.checks import one_of
 from l2l_tf.data import fetch_cifar10, fetch_mnist
 from l2l_tf.errors import InputError

@@ -18,18 +18,18 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from omegaconf import DictConfig, OmegaConf
 
-from experiments import store
-from experiments.cli import build, build_optimizee, command, plain, training_optimizee
-from experiments.figures import style
+from experiments.composition.cli import build, build_optimizee, command, plain, training_optimizee
+from experiments.reports.figures import style
+from experiments.results import store
 from experiments.train import fingerprint
-from l2l_tf.diagnostics import Examiner
+from l2l_tf.diagnostics.measures import Examiner
+from l2l_tf.diagnostics.rules import Finding, find_faults
 from l2l_tf.errors import InputError
-from l2l_tf.faults import Finding, find_faults
 from l2l_tf.files import load_arrays, write_whole
 from l2l_tf.meta import Schedule
 from l2l_tf.meta.checkpoint import Weights, load_checkpoint
 from l2l_tf.optimizers import everything
-from l2l_tf.trained import read_variables
+from l2l_tf.serialization.trained import read_variables
 
 HISTORY: store.Schema = {"update": "integers", "meta_loss": "numbers", "validation_loss": "numbers"}
 LEGEND_LINES = 8

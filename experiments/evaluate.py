@@ -2,8 +2,8 @@
 
 from omegaconf import DictConfig
 
-from experiments.cli import command
-from experiments.panels import evaluate_panel, select
+from experiments.composition.cli import command
+from experiments.composition.panels import evaluate_panel, select
 
 
 @command("evaluate")

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from experiments import tables
-from experiments.cli import command
-from experiments.figures.__main__ import main as draw_figures
-from experiments.panels import evaluate_panel, select
+from experiments.composition.cli import command
+from experiments.composition.panels import evaluate_panel, select
+from experiments.reports import tables
+from experiments.reports.figures.__main__ import main as draw_figures
+from experiments.studies.updates import store_updates
 from experiments.train import train
-from experiments.updates import store_updates
 
 
 @command("evaluate")

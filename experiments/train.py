@@ -16,14 +16,14 @@ import yaml
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from experiments import store
-from experiments.cli import build, command, plain, training_optimizee, tuning_optimizee
-from experiments.memory import peak_memory
-from experiments.panels import check_training_labels
+from experiments.benchmarks.memory import peak_memory
+from experiments.composition.cli import build, command, plain, training_optimizee, tuning_optimizee
+from experiments.composition.panels import check_training_labels
+from experiments.results import store
 from l2l_tf.files import write_whole
 from l2l_tf.meta.checkpoint import Checkpoint
 from l2l_tf.meta.trainer import Trainer
-from l2l_tf.trained import save_optimizer
+from l2l_tf.serialization.trained import save_optimizer
 
 
 def fingerprint(config: dict[str, Any]) -> str:

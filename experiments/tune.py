@@ -2,8 +2,8 @@
 
 from omegaconf import DictConfig
 
-from experiments.cli import command
-from experiments.panels import select, tune_panel
+from experiments.composition.cli import command
+from experiments.composition.panels import select, tune_panel
 
 
 @command("evaluate")

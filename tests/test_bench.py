@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from experiments.measure import apart
+from experiments.benchmarks.measure import apart
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

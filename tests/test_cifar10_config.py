@@ -14,8 +14,8 @@ from hydra import compose, initialize
 from omegaconf import DictConfig
 
 from experiments import train
-from experiments.cli import build, plain, training_optimizee, tuning_optimizee
-from experiments.panels import Panel, select
+from experiments.composition.cli import build, plain, training_optimizee, tuning_optimizee
+from experiments.composition.panels import Panel, select
 from experiments.train import fingerprint
 from l2l_tf.data.cifar10 import CLASSES
 from l2l_tf.errors import InputError

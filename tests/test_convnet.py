@@ -13,11 +13,11 @@ from l2l_tf import seeds
 from l2l_tf.data import Images, load_cifar10
 from l2l_tf.errors import InputError
 from l2l_tf.meta.replay import Replayer
-from l2l_tf.meta.rollout import rollout, start
 from l2l_tf.meta.schedule import Replay
 from l2l_tf.optimizees import Parameters, SonnetClassifier, convnet
 from l2l_tf.optimizees.base import batch_loss_and_gradients
 from l2l_tf.optimizers import CoordinatewiseLSTM, Group, ParameterGroups
+from l2l_tf.unroll import rollout, start
 
 DATA = Path(__file__).parent.parent / "data"
 SCALES = {"batch_norm_*/scale": 1.0}

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from hydra import compose, initialize
 
-from experiments import derivatives
-from experiments.panels import select
+from experiments.composition.panels import select
+from experiments.studies import derivatives
 
 
 def test_exact_derivatives_are_the_finite_differences_and_without_second_derivatives_they_are_not(
@@ -36,7 +36,7 @@ def test_the_command_stores_a_row_for_each_problem_step_and_way(
     os.symlink(Path("results/trained/quadratic").resolve(), tmp_path / "trained" / "quadratic")
     arguments = ["experiment=quadratic", "panel=figure_4_left", f"results={tmp_path}"]
     monkeypatch.setattr(sys, "argv", ["derivatives", *arguments])
-    runpy.run_module("experiments.derivatives", run_name="__main__", alter_sys=True)
+    runpy.run_module("experiments.studies.derivatives", run_name="__main__", alter_sys=True)
     table = pd.read_csv(tmp_path / "derivatives" / "4-left.csv")
     assert (tmp_path / "derivatives" / "4-left.provenance.yaml").exists()
     assert len(table) == len(table[["problem", "step", "limit"]].drop_duplicates())

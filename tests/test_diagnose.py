@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
-from l2l_tf import diagnostics, faults
 from l2l_tf.data import Images
 from l2l_tf.data.mnist import to_idx
+from l2l_tf.diagnostics import measures, rules
 from l2l_tf.meta import Schedule, Validation
 from l2l_tf.optimizees import Quadratic, SonnetClassifier, mlp
 from l2l_tf.optimizers import CoordinatewiseLSTM, LogAndSign
@@ -47,15 +47,15 @@ MNIST = [
     "schedule.validation.window=5",
 ]
 FAULTS = {
-    "rate": (faults.LEARNING_RATE, [*QUADRATIC, "schedule.learning_rate=30.0"]),
-    "not finite": (faults.LEARNING_RATE, [*QUADRATIC, "schedule.learning_rate=1e25"]),
+    "rate": (rules.LEARNING_RATE, [*QUADRATIC, "schedule.learning_rate=30.0"]),
+    "not finite": (rules.LEARNING_RATE, [*QUADRATIC, "schedule.learning_rate=1e25"]),
     "saturation": (
-        faults.SATURATION,
+        rules.SATURATION,
         [*MNIST, "optimizer.output_scale=10.0", "optimizer._target_=l2l_tf.optimizers.OddLSTM"],
     ),
-    "vanishing": (faults.VANISHING, [*QUADRATIC, "optimizer.output_scale=1e-6"]),
+    "vanishing": (rules.VANISHING, [*QUADRATIC, "optimizer.output_scale=1e-6"]),
     "horizon": (
-        faults.HORIZON,  # always from 1 to 0 in five steps: it learns to go there, and goes on
+        rules.HORIZON,  # always from 1 to 0 in five steps: it learns to go there, and goes on
         ["optimizee=simple", *QUADRATIC[1:2], *QUADRATIC[7:], "schedule.steps=5", "schedule.unroll=5"],
     ),
 }
@@ -165,7 +165,7 @@ def test_gates_saturate_where_their_biases_say_so() -> None:
     bias[0:3] = 10.0  # input
     bias[9:10] = -10.0  # one of three output gates
     lstm.layers[0].b_gates.assign(bias)
-    values = diagnostics.saturated_gates(lstm, gradients, state, lstm.update(gradients, state)[1], "0/")
+    values = measures.saturated_gates(lstm, gradients, state, lstm.update(gradients, state)[1], "0/")
     shares = {part: round(float(value), 3) for (_, part), value in values.items()}
     assert shares == {
         "0/lstm_1 input": 1.0,
@@ -177,9 +177,9 @@ def test_gates_saturate_where_their_biases_say_so() -> None:
 
 def test_inputs_are_counted_by_branch() -> None:
     lstm = CoordinatewiseLSTM(layers=(3,), preprocessing=LogAndSign(p=2.0))
-    branches = diagnostics.input_branches(lstm, tf.constant([1.0, -0.5, 0.1, 0.0]), "0/")  # exp(-2) = 0.135
+    branches = measures.input_branches(lstm, tf.constant([1.0, -0.5, 0.1, 0.0]), "0/")  # exp(-2) = 0.135
     assert [float(value) for value in branches.values()] == [0.5, 0.5]
-    assert diagnostics.input_branches(CoordinatewiseLSTM(layers=(3,)), tf.constant([1.0]), "0/") == {}
+    assert measures.input_branches(CoordinatewiseLSTM(layers=(3,)), tf.constant([1.0]), "0/") == {}
 
 
 @pytest.mark.parametrize(
@@ -190,30 +190,30 @@ def test_hidden_units_are_found_in_the_graph(activation: str, bias: float, expec
     optimizee = SonnetClassifier(lambda: mlp(units=3, activation=activation), images, batch_size=4)
     params = optimizee.init(tf.constant([0, 0]))
     params["linear_0/b"] = tf.fill([3], bias)
-    measure = tf.function(lambda: diagnostics.saturated_units(optimizee, params, (), tf.constant([0, 0])))
+    measure = tf.function(lambda: measures.saturated_units(optimizee, params, (), tf.constant([0, 0])))
     assert [float(value) for value in measure().values()] == [expected]
 
 
 def test_a_quadratic_has_no_hidden_units() -> None:
     optimizee, seed = Quadratic(), tf.constant([0, 0])
     problem = optimizee.problem(seed)
-    assert tf.function(lambda: diagnostics.saturated_units(optimizee, optimizee.init(seed), problem, seed))() == {}
+    assert tf.function(lambda: measures.saturated_units(optimizee, optimizee.init(seed), problem, seed))() == {}
 
 
 def examined(losses: list[float]) -> pd.DataFrame:
     rows = [("loss", "", step, loss) for step, loss in enumerate(losses)]
     rows += [("meta-gradient elasticity", "all", 0, 1.0)]
-    return pd.DataFrame(rows, columns=diagnostics.COLUMNS)
+    return pd.DataFrame(rows, columns=measures.COLUMNS)
 
 
 @pytest.mark.parametrize(
     ("last", "expected"),
     [
         ([8.0, 2.0, 2.5, 2.0], []),
-        ([8.0, 2.0, 4.0, 7.0], [faults.HORIZON]),
-        ([8.0, 2.0, 4.0, np.inf], [faults.HORIZON]),
-        ([8.0, 7.9, 7.9, 7.9], [faults.NO_PROGRESS]),
-        ([8.0, 80.0, 80.0, 80.0], [faults.LEARNING_RATE]),
+        ([8.0, 2.0, 4.0, 7.0], [rules.HORIZON]),
+        ([8.0, 2.0, 4.0, np.inf], [rules.HORIZON]),
+        ([8.0, 7.9, 7.9, 7.9], [rules.NO_PROGRESS]),
+        ([8.0, 80.0, 80.0, 80.0], [rules.LEARNING_RATE]),
     ],
 )
 def test_rules_on_curves(last: list[float], expected: list[str]) -> None:
@@ -221,8 +221,8 @@ def test_rules_on_curves(last: list[float], expected: list[str]) -> None:
     untrained = pd.concat(
         [
             examined([8.0, 8.0, 8.0, 8.0]),
-            pd.DataFrame([("meta-loss after one meta-step", "", 0.0, 8.0)], columns=diagnostics.COLUMNS),
+            pd.DataFrame([("meta-loss after one meta-step", "", 0.0, 8.0)], columns=measures.COLUMNS),
         ]
     )
-    found = faults.find_faults({"untrained": untrained, "best": examined(last), "last": examined(last)}, schedule)
+    found = rules.find_faults({"untrained": untrained, "best": examined(last), "last": examined(last)}, schedule)
     assert [finding.fault for finding in found] == expected

@@ -9,7 +9,7 @@ import tensorflow as tf
 from l2l_tf import seeds
 from l2l_tf.data import Images
 from l2l_tf.errors import InputError
-from l2l_tf.evaluation import Evaluator, accuracies, as_frame, evaluate
+from l2l_tf.evaluation.evaluate import Evaluator, accuracies, as_frame, evaluate
 from l2l_tf.optimizees import Quadratic, Simple, SonnetClassifier, mlp
 from l2l_tf.optimizers import SGD, Adam, CoordinatewiseLSTM, Group, ParameterGroups
 

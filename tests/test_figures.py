@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from experiments.figures import curves, style
-from experiments.figures.__main__ import FIGURES, main
-from experiments.store import REPOSITORY, write_curves
+from experiments.reports.figures import curves, style
+from experiments.reports.figures.__main__ import FIGURES, main
+from experiments.results.store import REPOSITORY, write_curves
 
 OPTIMIZERS = {"LSTM": 5.0, "SGD": 30.0, "RMSprop": 25.0, "ADAM": 20.0, "NAG": 15.0}
 
@@ -59,8 +59,9 @@ def test_every_figure_is_written_and_repeatable(tmp_path: Path) -> None:
 def test_the_command_draws_and_tabulates_without_tensorflow(tmp_path: Path) -> None:
     store(tmp_path, "4-left", range(1, 101))
     program = (
-        "import sys; from pathlib import Path; import experiments.tables, experiments.figures.__main__ as figures;"
-        f"results = Path({str(tmp_path)!r}); assert figures.main(results) and experiments.tables.main(results);"
+        "import sys; from pathlib import Path; import experiments.reports.tables;"
+        "import experiments.reports.figures.__main__ as figures;"
+        f"results = Path({str(tmp_path)!r}); assert figures.main(results) and experiments.reports.tables.main(results);"
         "sys.exit(' '.join({'tensorflow', 'sonnet', 'keras'} & set(sys.modules)) or 0)"
     )
     run = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=False)
@@ -70,7 +71,7 @@ def test_the_command_draws_and_tabulates_without_tensorflow(tmp_path: Path) -> N
 def test_a_bad_file_ends_the_command_with_one_line(tmp_path: Path) -> None:
     (tmp_path / "curves").mkdir()
     (tmp_path / "curves" / "4-left.parquet").write_bytes(b"")
-    command = [sys.executable, "-m", "experiments.figures", "--results", str(tmp_path)]
+    command = [sys.executable, "-m", "experiments.reports.figures", "--results", str(tmp_path)]
     run = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert run.returncode == 1
     assert run.stderr.count("\n") == 1

@@ -18,7 +18,7 @@ from refusals import refusal
 from l2l_tf.files import load_arrays, save_arrays, write_whole
 from l2l_tf.meta.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from l2l_tf.optimizers import SGD, Adam, CoordinatewiseLSTM, ParameterGroups, everything
-from l2l_tf.trained import build_optimizer, load_optimizer, read_variables, save_optimizer
+from l2l_tf.serialization.trained import build_optimizer, load_optimizer, read_variables, save_optimizer
 
 # Written whole or not at all
 

@@ -11,9 +11,9 @@ import tensorflow as tf
 
 from l2l_tf.data import load_mnist
 from l2l_tf.errors import InputError
-from l2l_tf.keras import LearnedOptimizer
+from l2l_tf.integrations.keras import LearnedOptimizer
 from l2l_tf.optimizers import ParameterGroups, everything
-from l2l_tf.trained import build_optimizer, load_optimizer, read_variables, save_optimizer
+from l2l_tf.serialization.trained import build_optimizer, load_optimizer, read_variables, save_optimizer
 
 LSTM = {
     "_target_": "l2l_tf.optimizers.CoordinatewiseLSTM",

@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 from l2l_tf import seeds
 from l2l_tf.meta import autodiff
 from l2l_tf.meta.adjoint import Adjoint, at_most, norms
+from l2l_tf.meta.gradient import Unroll, Unroller
 from l2l_tf.meta.replay import Replayer
-from l2l_tf.meta.rollout import Optimization, rollout, start
 from l2l_tf.meta.schedule import SMALL, Replay, Schedule
-from l2l_tf.meta.unroll import Unroll, Unroller
 from l2l_tf.optimizees import Optimizee, Parameters
 from l2l_tf.optimizees.base import batch_loss_and_gradients
 from l2l_tf.optimizers import (
@@ -30,7 +29,8 @@ from l2l_tf.optimizers import (
     ParameterGroups,
     everything,
 )
-from l2l_tf.trained import variable_names
+from l2l_tf.serialization.trained import variable_names
+from l2l_tf.unroll import Optimization, rollout, start
 
 STEPS = 3
 FIRST = tf.constant(0)

@@ -10,7 +10,7 @@ import numpy as np
 
 from l2l_tf.data.mnist import to_idx
 from l2l_tf.optimizers import everything
-from l2l_tf.trained import build_optimizer, read_variables, save_optimizer
+from l2l_tf.serialization.trained import build_optimizer, read_variables, save_optimizer
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOK = ROOT / "experiments" / "notebooks" / "take_home.ipynb"

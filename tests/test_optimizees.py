@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from l2l_tf import seeds
 from l2l_tf.data import Images
 from l2l_tf.errors import InputError
-from l2l_tf.meta.rollout import compiled_rollout, rollout, start
 from l2l_tf.optimizees import Optimizee, Parameters, Quadratic, Simple, SonnetClassifier, mlp
 from l2l_tf.optimizees.base import batch_init, batch_loss, batch_loss_and_gradients, batch_problem
 from l2l_tf.optimizers import CoordinatewiseLSTM, everything
+from l2l_tf.unroll import compiled_rollout, rollout, start
 
 some_seed = st.tuples(st.integers(-(2**31), 2**31 - 1), st.integers(0, 2**31 - 1))
 

@@ -11,13 +11,14 @@ import yaml
 from hydra import compose, initialize
 from omegaconf import DictConfig
 
-from experiments import panels, store
-from experiments.kept import Kept
-from experiments.parts import Parts
+from experiments.composition import panels
+from experiments.results import store
+from experiments.results.kept import Kept
+from experiments.results.parts import Parts
 from l2l_tf.errors import InputError
-from l2l_tf.evaluation import Evaluator
+from l2l_tf.evaluation.evaluate import Evaluator
 from l2l_tf.optimizers import everything
-from l2l_tf.trained import build_optimizer, read_variables, save_optimizer
+from l2l_tf.serialization.trained import build_optimizer, read_variables, save_optimizer
 
 FRAME = pd.DataFrame({"step": [0, 1], "loss": [0.5, 0.1]})
 

@@ -10,12 +10,12 @@ import pytest
 import sonnet as snt
 import tensorflow as tf
 
-from l2l_tf.evaluation import evaluate
+from l2l_tf.evaluation.evaluate import evaluate
 from l2l_tf.meta import Schedule, Validation
 from l2l_tf.meta.trainer import Trainer
 from l2l_tf.optimizees import Quadratic
 from l2l_tf.optimizers import CoordinatewiseLSTM, everything
-from l2l_tf.trained import build_optimizer, read_variables, save_optimizer
+from l2l_tf.serialization.trained import build_optimizer, read_variables, save_optimizer
 
 ROOT = Path(__file__).parent.parent
 LSTM = {"_target_": "l2l_tf.optimizers.CoordinatewiseLSTM", "layers": [4], "output_scale": 0.01}

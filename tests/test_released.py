@@ -18,13 +18,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from l2l_tf import export_l2l, import_l2l, inert_pickle
 from l2l_tf.commands import run
 from l2l_tf.errors import InputError
-from l2l_tf.inert_pickle import read_arrays
 from l2l_tf.optimizers import everything
-from l2l_tf.released import export_l2l as export
-from l2l_tf.trained import build_optimizer, load_optimizer, read_variables, save_optimizer
+from l2l_tf.serialization import export_l2l, import_l2l, unpickler
+from l2l_tf.serialization.l2l_format import export_l2l as export
+from l2l_tf.serialization.trained import build_optimizer, load_optimizer, read_variables, save_optimizer
+from l2l_tf.serialization.unpickler import read_arrays
 
 Arrays = dict[str, dict[str, Any]]
 
@@ -323,7 +323,7 @@ def test_random_damage_is_refused_or_harmless(tmp_path: Path) -> None:
 def test_large_files_are_not_read(tmp_path: Path) -> None:
     with (tmp_path / "large.l2l").open("wb") as file:
         file.truncate(2**31)  # sparse: takes no space
-    with pytest.raises(InputError, match=f"may have {inert_pickle.LARGEST_FILE}"):
+    with pytest.raises(InputError, match=f"may have {unpickler.LARGEST_FILE}"):
         read_arrays(tmp_path / "large.l2l")
 
 
@@ -368,7 +368,7 @@ def test_export_refuses_what_released_files_cannot_hold(tmp_path: Path) -> None:
 
 def test_commands_end_with_one_line_and_status_1(tmp_path: Path) -> None:
     file = write(tmp_path / "bad.l2l", b"cos\nsystem\n(Vtouch executed\ntR.")
-    command = [sys.executable, "-m", "l2l_tf.import_l2l", str(file), str(tmp_path / "out")]
+    command = [sys.executable, "-m", "l2l_tf.serialization.import_l2l", str(file), str(tmp_path / "out")]
     done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent.parent)
     assert done.returncode == 1
     assert done.stdout == ""

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from l2l_tf import seeds
 from l2l_tf.meta.replay import Replayer, balanced, coordinate_strata, sample
-from l2l_tf.meta.rollout import rollout, start
 from l2l_tf.meta.schedule import Replay, Schedule, Validation
 from l2l_tf.meta.trainer import Trainer
 from l2l_tf.optimizees import Optimizee, Parameters, Quadratic
 from l2l_tf.optimizers import CoordinatewiseLSTM, everything
+from l2l_tf.unroll import rollout, start
 
 DRAWS = 1200
 

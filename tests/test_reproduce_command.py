@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from experiments import store
+from experiments.results import store
 from l2l_tf.data.mnist import to_idx
 
 ROOT = Path(__file__).parent.parent

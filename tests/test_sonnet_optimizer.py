@@ -10,9 +10,9 @@ import sonnet as snt
 import tensorflow as tf
 
 from l2l_tf.errors import InputError
+from l2l_tf.integrations.sonnet import LearnedOptimizer
 from l2l_tf.optimizers import everything
-from l2l_tf.sonnet import LearnedOptimizer
-from l2l_tf.trained import build_optimizer, load_optimizer, read_variables, save_optimizer
+from l2l_tf.serialization.trained import build_optimizer, load_optimizer, read_variables, save_optimizer
 
 LSTM = {
     "_target_": "l2l_tf.optimizers.CoordinatewiseLSTM",

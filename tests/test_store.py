@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from experiments import store
+from experiments.results import store
 from l2l_tf.errors import InputError
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
-from experiments import panels
+from experiments.composition import panels
 
 ROOT = Path(__file__).parent.parent
 

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from experiments import tables
-from experiments.statistics import (
+from experiments.reports import tables
+from experiments.reports.intervals import (
     Array,
     Window,
     loss_table,
@@ -20,10 +20,10 @@ from experiments.statistics import (
     problem_losses,
     unpaired_difference,
 )
-from experiments.store import write_curves, write_table
+from experiments.results.store import write_curves, write_table
 from l2l_tf.errors import InputError
 
-ROOT = Path(tables.__file__).parent.parent
+ROOT = Path(__file__).parent.parent
 BASELINES = {"SGD": 1.0, "NAG": 0.5}
 
 
@@ -90,7 +90,7 @@ def test_interval_of_positive_losses_is_positive() -> None:
 def test_interval_is_seeded_and_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     values = np.random.default_rng(0).normal(size=(7, 3))
     before = mean_interval(values)
-    monkeypatch.setattr("experiments.statistics.CHUNK", 100)
+    monkeypatch.setattr("experiments.reports.intervals.CHUNK", 100)
     after = mean_interval(values)
     np.testing.assert_allclose(before.low, after.low)
     np.testing.assert_allclose(before.high, after.high)
@@ -418,7 +418,7 @@ def test_no_results_give_empty_tables(tmp_path: Path) -> None:
 def test_a_bad_file_ends_the_command_with_one_line(tmp_path: Path) -> None:
     (tmp_path / "curves").mkdir()
     (tmp_path / "curves" / "4-left.parquet").write_text("no")
-    command = [sys.executable, "-m", "experiments.tables", "--results", str(tmp_path)]
+    command = [sys.executable, "-m", "experiments.reports.tables", "--results", str(tmp_path)]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.returncode == 1
     assert run.stderr.count("\n") == 1

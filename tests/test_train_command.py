@@ -23,7 +23,7 @@ import pytest
 import yaml
 
 from l2l_tf.files import load_arrays, save_arrays
-from l2l_tf.trained import load_optimizer
+from l2l_tf.serialization.trained import load_optimizer
 
 ROOT = Path(__file__).parent.parent
 SMALL = [

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from experiments.trainings import trainings_table
+from experiments.reports.trainings import trainings_table
 from l2l_tf.errors import InputError
 
 SCHEDULE = {

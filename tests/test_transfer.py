@@ -9,13 +9,13 @@ import tensorflow as tf
 from hydra import compose, initialize
 from omegaconf import DictConfig
 
-from experiments import store
-from experiments.cli import plain
-from experiments.panels import evaluate_panel, load_learned, select
+from experiments.composition.cli import plain
+from experiments.composition.panels import evaluate_panel, load_learned, select
+from experiments.results import store
 from l2l_tf.data.mnist import to_idx
 from l2l_tf.errors import InputError
 from l2l_tf.optimizers import everything
-from l2l_tf.trained import build_optimizer, load_optimizer, read_variables, save_optimizer
+from l2l_tf.serialization.trained import build_optimizer, load_optimizer, read_variables, save_optimizer
 
 ALL = ["cifar10", "cifar10_single", "cifar10_sub5", "cifar10_sub2", "mnist"]
 # Two baselines, hardly tuned.

@@ -8,9 +8,9 @@ import pytest
 import tensorflow as tf
 
 from l2l_tf.errors import InputError
+from l2l_tf.evaluation.tune import tune
 from l2l_tf.optimizees import Optimizee, Parameters, Simple
 from l2l_tf.optimizers import SGD, Adam
-from l2l_tf.tuning import tune
 
 
 class Parabola(Optimizee):

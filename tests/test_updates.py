@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from l2l_tf.evaluation.updates import update_curves
 from l2l_tf.optimizees import Quadratic
 from l2l_tf.optimizers import SGD, Adam, CoordinatewiseLSTM, CoordinatewiseOptimizer
-from l2l_tf.updates import update_curves
 
 
 def curves(optimizer: CoordinatewiseOptimizer, **options: int) -> pd.DataFrame:

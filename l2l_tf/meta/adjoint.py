@@ -19,10 +19,10 @@ from typing import Any
 import tensorflow as tf
 
 from l2l_tf import seeds
-from l2l_tf.meta.rollout import Trajectory
 from l2l_tf.optimizees.base import Optimizee, Parameters, batch_loss_and_gradients
 from l2l_tf.optimizers.base import CoordinatewiseOptimizer, State
 from l2l_tf.optimizers.groups import ParameterGroups, concatenate, separate, split
+from l2l_tf.unroll import Trajectory
 from l2l_tf.xla import compiled
 
 ZERO = tf.UnconnectedGradients.ZERO

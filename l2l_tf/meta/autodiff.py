@@ -6,10 +6,10 @@ It is the way to keep the second derivatives ∂∇_t/∂φ, and without them th
 import tensorflow as tf
 
 from l2l_tf import seeds
-from l2l_tf.meta.rollout import Optimization, Trajectory
 from l2l_tf.meta.schedule import relative
 from l2l_tf.optimizees.base import Optimizee, batch_loss, batch_loss_and_gradients
 from l2l_tf.optimizers.groups import ParameterGroups
+from l2l_tf.unroll import Optimization, Trajectory
 
 
 def meta_gradient(

@@ -18,14 +18,14 @@ from tqdm import tqdm
 
 from l2l_tf import seeds
 from l2l_tf.errors import InputError
-from l2l_tf.evaluation import Evaluator
+from l2l_tf.evaluation.evaluate import Evaluator
 from l2l_tf.meta.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from l2l_tf.meta.rollout import Optimization, start
+from l2l_tf.meta.gradient import Unroll, Unroller
 from l2l_tf.meta.schedule import Schedule
-from l2l_tf.meta.unroll import Unroll, Unroller
 from l2l_tf.optimizees.base import Optimizee
 from l2l_tf.optimizers import CoordinatewiseOptimizer, ParameterGroups, everything
-from l2l_tf.trained import assign_variables, read_variables, variable_names
+from l2l_tf.serialization.trained import assign_variables, read_variables, variable_names
+from l2l_tf.unroll import Optimization, start
 
 
 @dataclass

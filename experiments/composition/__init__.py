@@ -1,0 +1,1 @@
+"""What needs Hydra: commands, and configuration nodes made into objects."""

@@ -1,0 +1,75 @@
+"""One table that compares the runs of a multirun: `sweep.parquet` and `sweep.csv` in the multirun's folder."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.experimental.callback import Callback
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from experiments.composition.cli import BAD_INPUT, one_line
+from experiments.results import store
+from l2l_tf.files import write_whole
+
+ERROR = "error.txt"  # in the folder of a run that failed: why
+
+
+class CompareRuns(Callback):
+    """Hydra callback that gathers the histories of all runs when the multirun ends, and says which runs failed."""
+
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
+        """Notes in a run's folder why it failed, and lets Hydra, which would end the multirun there, go on."""
+        if config.hydra.mode != RunMode.MULTIRUN:
+            return
+        note = Path(config.hydra.runtime.output_dir) / ERROR
+        error = job_return._return_value  # the property `return_value` raises it
+        if job_return.status == JobStatus.COMPLETED:
+            note.unlink(missing_ok=True)  # of an earlier attempt
+        elif isinstance(error, BAD_INPUT):
+            write_whole(note, one_line(error).encode())
+            job_return.status, job_return.return_value = JobStatus.COMPLETED, float("inf")  # worst for any sweeper
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Writes the table; one row a run, the best first, the failed last. Ends with status 1 if there are any."""
+        folder = Path(config.hydra.sweep.dir)
+        table = compare(folder)
+        if table.empty:
+            return
+        store.write_table(folder / "sweep", table, parquet=True)
+        print(f"{folder / 'sweep.csv'}\n{table.to_string(index=False)}")
+        failed = table.error[table.error != ""]
+        if len(failed):
+            sys.exit(f"error: {len(failed)} of {len(table)} runs failed, sweep.csv says which; {failed.iloc[0]}")
+
+
+def compare(folder: Path) -> pd.DataFrame:
+    """The runs below a multirun's folder: their overrides, best validation loss and when, time, and why they failed.
+
+    Returns:
+        Columns run, one for each overridden key, best_validation_loss, best_epoch, epochs, seconds (missing where a
+        run failed before its first validation), error (empty where it did not fail).
+    """
+    runs = sorted({path.parent for name in ("history.csv", ERROR) for path in folder.rglob(name)})
+    rows = [{"run": str(run.relative_to(folder)), **_overrides(run), **_outcome(run)} for run in runs]
+    rows.sort(key=lambda row: (row["error"] != "", row["best_validation_loss"]))
+    return pd.DataFrame(rows)
+
+
+def _outcome(run: Path) -> dict[str, Any]:
+    history, note = run / "history.csv", run / ERROR
+    outcome: dict[str, Any] = dict.fromkeys(("best_validation_loss", "best_epoch", "epochs", "seconds"), float("nan"))
+    if history.exists():
+        rounds = pd.read_csv(history)
+        best = rounds.iloc[int(rounds.validation_loss.argmin())]
+        outcome["best_validation_loss"], outcome["best_epoch"] = best.validation_loss, best.epoch
+        outcome["epochs"], outcome["seconds"] = rounds.epoch.iloc[-1], rounds.seconds.sum()
+    return outcome | {"error": note.read_text() if note.exists() else ""}
+
+
+def _overrides(run: Path) -> dict[str, str]:
+    path = run / ".hydra" / "overrides.yaml"
+    overrides = [str(override).partition("=") for override in OmegaConf.load(path)] if path.exists() else []
+    return {key: value for key, _, value in overrides}

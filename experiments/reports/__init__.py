@@ -1,0 +1,1 @@
+"""Tables and figures from the stored results; nothing here imports TensorFlow."""

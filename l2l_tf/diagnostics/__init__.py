@@ -1,0 +1,1 @@
+"""What a meta-training looks like from inside (`measures`), and what is wrong with it (`rules`)."""

@@ -1,0 +1,1 @@
+"""A trained optimizer as a Keras or a Sonnet optimizer."""
