@@ -66,7 +66,7 @@ def rollout(
         return state if keep_states else ()
 
     probe = next(iter(params.values()))
-    losses = tf.TensorArray(probe.dtype, steps + 1, element_shape=probe.shape[:1])
+    losses = tf.TensorArray(probe.dtype, steps + 1, element_shape=[*probe.shape[:1], *optimizee.loss_shape])
     recorded = {name: array(tensor) for name, tensor in params.items()} if record else {}
     states = tf.nest.map_structure(lambda h: array(h, steps), kept(state))
 

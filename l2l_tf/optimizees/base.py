@@ -22,10 +22,12 @@ class Optimizee(ABC):
         compile: whether XLA compiles whole unrolls in meta-training, optimizee and optimizer together, which is faster
             for small dense optimizees and slower for convolutions. `loss` must then draw with `alg="philox"`, or XLA
             would draw other minibatches.
+        loss_shape: of what `loss` returns: a scalar, unless it is the losses of several copies at once.
     """
 
     vectorize: bool = True
     compile: bool = False
+    loss_shape: tuple[int, ...] = ()
 
     @abstractmethod
     def init(self, seed: tf.Tensor) -> Parameters:

@@ -1,7 +1,8 @@
 """The paper's baselines, with the constants of Torch7's `optim` as their defaults.
 
-`learning_rate` may be a `tf.Variable`, so that a sweep over rates traces its graph only once. A constant out of its
-range raises `InputError`: rates must be above 0, decays of running means in [0, 1), epsilons at least 0.
+`learning_rate` may be a `tf.Variable`, so that a sweep over rates traces its graph only once, or a vector [n]: one rate
+for each coordinate. A constant out of its range raises `InputError`: rates must be above 0, decays of running means in
+[0, 1), epsilons at least 0.
 """
 
 from typing import TypeAlias
@@ -11,14 +12,14 @@ import tensorflow as tf
 from l2l_tf.checks import at_least, below_one, positive
 from l2l_tf.optimizers.base import CoordinatewiseOptimizer, State
 
-Rate: TypeAlias = float | tf.Variable
+Rate: TypeAlias = float | tf.Variable | tf.Tensor
 
 
 class HandDesigned(CoordinatewiseOptimizer):
     """What the baselines have in common: a learning rate."""
 
     def __init__(self, learning_rate: Rate):
-        if not isinstance(learning_rate, tf.Variable):
+        if not tf.is_tensor(learning_rate):
             positive("optimizer.learning_rate", learning_rate)
         self.learning_rate = learning_rate
 

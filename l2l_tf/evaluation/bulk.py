@@ -1,0 +1,130 @@
+"""One optimizer at many learning rates: rates and problems are one batch, run as one compiled program."""
+
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from functools import lru_cache, partial
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from l2l_tf import seeds
+from l2l_tf.checks import at_least, instance_of
+from l2l_tf.optimizees.base import Optimizee, Parameters, batch_init, batch_problem
+from l2l_tf.optimizers import CoordinatewiseOptimizer, everything
+from l2l_tf.optimizers.groups import concatenate
+from l2l_tf.unroll import Optimization, rollout
+from l2l_tf.xla import compiled
+
+MakeOptimizer = Callable[[tf.Tensor], CoordinatewiseOptimizer]
+
+PADDED = 4  # rates are run in multiples of so many, or every round of a tuning would be a program of its own
+
+
+class AtManyRates(Optimizee):
+    """R copies of one problem, which differ by their parameters [R, ...] only: its data and minibatch are shared."""
+
+    def __init__(self, optimizee: Optimizee, rates: int):
+        self.optimizee = optimizee
+        self.rates = rates
+        self.vectorize = optimizee.vectorize
+        self.loss_shape = (rates,)
+
+    def init(self, seed: tf.Tensor) -> Parameters:
+        """The same θ_0, R times."""
+        return {name: tf.stack([start] * self.rates) for name, start in self.optimizee.init(seed).items()}
+
+    def problem(self, seed: tf.Tensor) -> Any:
+        """The one problem's data."""
+        return self.optimizee.problem(seed)
+
+    def loss(self, params: Parameters, problem: Any, seed: tf.Tensor) -> tf.Tensor:
+        """f(θ) of each copy, [R]. A matrix product with the minibatch becomes one batched product for all copies."""
+        if self.rates == 1:
+            return self.optimizee.loss({name: copies[0] for name, copies in params.items()}, problem, seed)[None]
+        return tf.vectorized_map(lambda one: self.optimizee.loss(one, problem, seed), params)
+
+
+def rate_curves(
+    optimizee: Optimizee,
+    make_optimizer: MakeOptimizer,
+    rates: Sequence[float],
+    seed: int,
+    stream: str,
+    problems: Iterable[int],
+    steps: int,
+    batch: int = 32,
+) -> np.ndarray:
+    """The losses that `Evaluator` gives for each rate in turn, to float32's rounding, in a fraction of the time.
+
+    Problem k of a (seed, stream) has the same θ_0, data and minibatches at every rate. A rate that diverges leaves the
+    others as they are. The compiled program serves the next rates, problems and rounds of the same number again.
+
+    Args:
+        make_optimizer: makes a hand-designed optimizer from its learning rate: here a vector [n], one rate for each
+            coordinate. The class itself, or a `functools.partial` of it with its constants.
+        rates: learning rates, R of them.
+        problems: indices of problems, P of them.
+        steps: K, the length of each run.
+        batch: how many problems run at once, each at all rates if the optimizee is a small dense one.
+
+    Returns:
+        f(θ_0) ... f(θ_K), float32 [R, P, K+1].
+
+    Raises:
+        InputError: `steps` or `batch` is below 1, or the optimizer is not a coordinatewise one.
+    """
+    instance_of("optimizee", optimizee, Optimizee)
+    at_least("batch", batch, 1)
+    run = _program(optimizee, _as_key(make_optimizer), at_least("steps", steps, 1))
+    indices = list(problems)
+    at_once = -(-len(rates) // PADDED) * PADDED if optimizee.vectorize or optimizee.compile else 1
+    padded = [*rates, *[rates[-1]] * (-len(rates) % at_once)]
+    curves = np.empty([len(padded), len(indices), steps + 1], np.float32)
+    for p in range(0, len(indices), batch):
+        keys = seeds.problem_keys(seed, stream, indices[p : p + batch])
+        for r in range(0, len(padded), at_once):
+            losses = run(tf.constant(padded[r : r + at_once], tf.float32), keys)  # [K+1, P, R]
+            curves[r : r + at_once, p : p + batch] = losses.numpy().T
+    return curves[: len(rates)]
+
+
+def _as_key(make_optimizer: MakeOptimizer) -> tuple[Callable[..., Any], tuple[Hashable, ...], frozenset[Any]]:
+    """A partial's function and arguments: two that say the same are one key."""
+    if not isinstance(make_optimizer, partial):
+        return make_optimizer, (), frozenset()
+    return make_optimizer.func, make_optimizer.args, frozenset(make_optimizer.keywords.items())
+
+
+@lru_cache(maxsize=16)
+def _program(
+    optimizee: Optimizee, constructor: tuple[Callable[..., Any], tuple[Hashable, ...], frozenset[Any]], steps: int
+) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """Rates [R] and keys [P, 3] to losses [K+1, P, R]; traced once for each R and P."""
+    function, arguments, keywords = constructor
+
+    def run(rates: tf.Tensor, keys: tf.Tensor, problem: Any, theta: Parameters) -> tf.Tensor:
+        copies = AtManyRates(optimizee, rates.shape[0])
+        hand_designed = function(*arguments, _of_coordinates(rates, theta), **dict(keywords))
+        instance_of("make_optimizer", hand_designed, CoordinatewiseOptimizer)
+        optimizer = everything(hand_designed)
+        begin = Optimization(keys, problem, theta, optimizer.init(theta))
+        return rollout(copies, optimizer, begin, tf.constant(0), steps, record=False).losses
+
+    run = compiled(run) if optimizee.compile else tf.function(run, autograph=False)
+
+    @tf.function(autograph=False)
+    def start(rates: tf.Tensor, keys: tf.Tensor) -> tuple[Any, Parameters]:  # by XLA θ_0 would be another one
+        problem = batch_problem(optimizee, seeds.stateless_seed(keys[:, seeds.PROBLEM], 0))
+        copies = AtManyRates(optimizee, rates.shape[0])
+        return problem, batch_init(copies, seeds.stateless_seed(keys[:, seeds.INIT], 0))
+
+    return lambda rates, keys: run(rates, keys, *start(rates, keys))
+
+
+def _of_coordinates(rates: tf.Tensor, params: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    """The rate of each coordinate of parameters [P, R, ...], in the order in which an optimizer sees them: [n]."""
+    spread = {
+        name: tf.broadcast_to(tf.reshape(rates, [1, -1] + [1] * (tensor.shape.rank - 2)), tensor.shape)
+        for name, tensor in params.items()
+    }
+    return concatenate(spread, sorted(spread))
