@@ -17,7 +17,8 @@ from experiments.benchmarks import sampling
 from experiments.benchmarks.measure import METHODS, OPTIMIZEES, Job, apart, measure
 from experiments.composition.cli import command, plain
 from experiments.reports.figures import style
-from experiments.results import store
+from experiments.results.record import write_record
+from experiments.results.tables import write_table
 from l2l_tf.checks import one_of
 from l2l_tf.files import write_whole
 
@@ -172,13 +173,6 @@ def plot(frame: pd.DataFrame, folder: Path) -> None:
         style.save(figure, folder, "engine")
 
 
-def write_provenance(folder: Path, name: str, config: DictConfig, began: float) -> dict[str, Any]:
-    """Writes where a study's results come from, beside them."""
-    record = store.provenance(plain(config), time.monotonic() - began)
-    store.write_provenance(folder / name, record)
-    return record
-
-
 STUDIES = ("engine", "sampling")
 
 
@@ -194,8 +188,8 @@ def main(config: DictConfig) -> None:
     for study in studies:
         began = time.monotonic()
         frame = engine(config) if study == "engine" else sampling.study(config)
-        store.write_table(folder / study, frame)
-        record = write_provenance(folder, study, config, began)
+        write_table(folder / study, frame)
+        record = write_record(folder / study, plain(config), time.monotonic() - began)
         if study == "engine":
             write_whole(folder / "engine.md", report(frame, config, record).encode())
             plot(frame, folder)

@@ -18,10 +18,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from omegaconf import DictConfig, OmegaConf
 
-from experiments.composition.cli import build, build_optimizee, command, plain, training_optimizee
+from experiments.composition.cli import build, command, plain, training_optimizee, tuning_optimizee
 from experiments.reports.figures import style
-from experiments.results import store
-from experiments.train import fingerprint
+from experiments.results.tables import write_table
+from experiments.results.trainings import fingerprint
 from l2l_tf.diagnostics.measures import Examiner
 from l2l_tf.diagnostics.rules import Finding, find_faults
 from l2l_tf.errors import InputError
@@ -31,7 +31,7 @@ from l2l_tf.meta.checkpoint import Weights, load_checkpoint
 from l2l_tf.optimizers import everything
 from l2l_tf.serialization.trained import read_variables
 
-HISTORY: store.Schema = {"update": "integers", "meta_loss": "numbers", "validation_loss": "numbers"}
+HISTORY = ("update", "meta_loss", "validation_loss")
 LEGEND_LINES = 8
 
 
@@ -147,7 +147,7 @@ def main(config: DictConfig) -> None:
         [training_curves(run), *(frame.assign(phi=name) for name, frame in tables.items())], ignore_index=True
     )[["phi", "measure", "part", "position", "value"]]
     print(report(run, schedule, table, findings))
-    store.write_table(run.folder / "diagnosis", table)
+    write_table(run.folder / "diagnosis", table)
     write_whole(run.folder / "diagnosis.png", draw(table, schedule, findings))
 
 
@@ -201,7 +201,11 @@ def read_history(path: Path) -> pd.DataFrame:
         history = pd.read_csv(path)
     except ValueError as error:  # pandas' parser errors are ValueErrors, and so is text that is not UTF-8
         raise InputError(f"{path}: not readable as CSV ({' '.join(str(error).split())})") from error
-    store.check(path, history, HISTORY)
+    missing = [name for name in HISTORY if name not in history]
+    if missing or history.empty:
+        raise InputError(f"{path}: {f'has no column {missing[0]}' if missing else 'has no rows'}")
+    if not all(pd.api.types.is_numeric_dtype(history[name]) for name in HISTORY) or history["update"].isna().any():
+        raise InputError(f"{path}: {', '.join(HISTORY)} must be numbers")
     return history
 
 
@@ -212,7 +216,7 @@ def examine(run: Run, schedule: Schedule, problems: int, horizon: int) -> dict[s
     """The measures of each φ; of the best one only the losses."""
     examiner = Examiner(
         optimizee=training_optimizee(run.config),
-        validation_optimizee=build_optimizee(run.config.optimizee, "validation"),
+        validation_optimizee=tuning_optimizee(run.config, run.config.optimizee),
         optimizer=build(run.config.optimizer),
         schedule=schedule,
         seed=run.config.seed,

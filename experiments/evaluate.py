@@ -1,16 +1,42 @@
-"""Runs baselines and trained optimizers on test problems: `python -m experiments.evaluate experiment=quadratic`."""
+"""Runs tuned baselines and trained optimizers on a panel's test problems.
+
+`python -m experiments.evaluate panel=figure_5_left`, or `experiment=mnist` for all panels of an experiment.
+"""
 
 from omegaconf import DictConfig
+from tqdm import tqdm
 
 from experiments.composition.cli import command
-from experiments.composition.panels import evaluate_panel, select
+from experiments.composition.labels import check_unseen_labels
+from experiments.composition.panel import Panel, compose_panels
+from experiments.results.making import Maker, maker
+from experiments.results.run import Run
 
 
 @command("evaluate")
 def main(config: DictConfig) -> None:
-    """Evaluates each chosen panel and stores its curves in `results/curves/`; what is up to date is left alone."""
-    for panel in select(config):
-        evaluate_panel(config, panel)
+    """Makes every run of the chosen panels that is not stored, or is stored and comes out otherwise now."""
+    panels = compose_panels(config)
+    runs = maker(config)
+    for panel in panels:
+        check_unseen_labels(panel, runs.folders)
+    for panel in panels:
+        evaluate(panel, runs)
+
+
+def evaluate(panel: Panel, runs: Maker) -> None:
+    """Every optimizer on every variation of a panel's optimizee; says what was made and what was found stored."""
+    runs.made = runs.reused = 0
+    for variation, optimizee in panel.variations():
+        label = " ".join([panel.name, *(f"{key}={value}" for key, value in variation.items())])
+        for name, run in runs.test_runs(panel, optimizee, label).items():
+            tqdm.write(f"{label} {name}: final loss {final_loss(panel, run):.4g}")
+    tqdm.write(f"{panel.name}: {runs.made} runs made, {runs.reused} were stored, in {runs.store.folder}/runs")
+
+
+def final_loss(panel: Panel, run: Run) -> float:
+    """The mean over a panel's window and problems."""
+    return float(run.losses[:, -panel.window :].mean())
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """An experiment from nothing: `python -m experiments.reproduce experiment=quadratic results=runs/reproduce`.
 
-Trains, tunes, evaluates, tables, draws. Interrupted, the same command goes on; with another `results` it starts anew.
+Trains, tunes, evaluates, tables, draws. Interrupted, the same command goes on; with another `results` it begins anew.
 `make reproduce` trains by the train command, whose threads suit training, and then finds here that it is done.
 """
 
@@ -9,25 +9,25 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from experiments.composition.cli import command
-from experiments.composition.panels import evaluate_panel, select
-from experiments.reports import tables
-from experiments.reports.figures.__main__ import main as draw_figures
-from experiments.studies.updates import store_updates
+from experiments.composition.labels import check_unseen_labels
+from experiments.composition.panel import compose_panels
+from experiments.evaluate import evaluate
+from experiments.reports.__main__ import write_reports
+from experiments.results.making import maker
 from experiments.train import train
 
 
 @command("evaluate")
 def main(config: DictConfig) -> None:
-    """All of an experiment, every result below `results`."""
+    """All of an experiment, every result below `results`; optimizers of other experiments are read from results/."""
     results = Path(config.results)
-    panels = select(config)
+    panels = compose_panels(config)
     train(config, results / "trained" / config.name)
+    runs = maker(config)
     for panel in panels:
-        evaluate_panel(config, panel)
-    if config.updates:
-        store_updates(config)
-    tables.main(results)
-    draw_figures(results)
+        check_unseen_labels(panel, runs.folders)
+        evaluate(panel, runs)
+    write_reports(results, panels)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from experiments.composition.cli import BAD_INPUT, one_line
-from experiments.results import store
+from experiments.results.tables import write_table
 from l2l_tf.files import write_whole
 
 ERROR = "error.txt"  # in the folder of a run that failed: why
@@ -38,7 +38,8 @@ class CompareRuns(Callback):
         table = compare(folder)
         if table.empty:
             return
-        store.write_table(folder / "sweep", table, parquet=True)
+        write_table(folder / "sweep", table)
+        write_whole(folder / "sweep.parquet", table.to_parquet(index=False))
         print(f"{folder / 'sweep.csv'}\n{table.to_string(index=False)}")
         failed = table.error[table.error != ""]
         if len(failed):

@@ -5,6 +5,7 @@ the data, so a band around positive losses stays positive on a log axis. A run t
 infinite) counts as +inf: it is never dropped, and the mean of an optimizer with such a run is +inf.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -92,21 +93,24 @@ def problem_losses(curves: pd.DataFrame, window: Window) -> pd.DataFrame:
     return pd.DataFrame(values.mean(axis=1).reshape(len(optimizers), -1).T, index=seeds, columns=optimizers)
 
 
-def architecture_losses(curves: pd.DataFrame, window: Window) -> pd.DataFrame:
-    """``problem_losses`` of every architecture of a panel of figure 6.
+def variation_losses(curves: pd.DataFrame, window: Window, keys: Sequence[str]) -> pd.DataFrame:
+    """``problem_losses`` of every variation of a panel's optimizee.
+
+    Args:
+        keys: the columns that tell the variations apart, such as ``units``.
 
     Returns:
-        [architectures x problems, optimizers], float64, indexed by (layers, units, seed), all ascending.
+        [variations x problems, optimizers], float64, indexed by (*keys, seed), all ascending.
 
     Raises:
-        InputError: as for ``problem_losses``, or the architectures have not the same seeds and optimizers.
+        InputError: as for ``problem_losses``, or the variations have not the same seeds and optimizers.
     """
-    keys = ["layers", "units"]
-    table = pd.concat({key: problem_losses(group, window) for key, group in curves.groupby(keys)}, names=keys)
-    architectures = table.groupby(keys).ngroups
-    if table.isna().any(axis=None) or len(table) != architectures * table.index.unique("seed").size:
+    by = keys[0] if len(keys) == 1 else list(keys)
+    groups = {key: problem_losses(group, window) for key, group in curves.groupby(by)}
+    table = pd.concat(groups, names=list(keys))
+    if table.isna().any(axis=None) or len(table) != len(groups) * table.index.unique("seed").size:
         panel = curves["panel"].iloc[0]
-        raise InputError(f"panel {panel}: the architectures were not all run with the same seeds and optimizers")
+        raise InputError(f"panel {panel}: the variations were not all run with the same seeds and optimizers")
     return table
 
 

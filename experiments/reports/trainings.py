@@ -38,7 +38,7 @@ def trainings_table(results: Path) -> pd.DataFrame:
 
 def _row(path: Path, name: str) -> dict[str, Any]:
     try:
-        record = yaml.safe_load(path.read_text())
+        record = yaml.safe_load(path.read_text(encoding="utf-8"))
         history = pd.read_csv(path.with_name("history.csv"))
         config, best = record["config"], history.iloc[int(history.validation_loss.argmin())]
         schedule, optimizer = config["schedule"], config["optimizer"]
@@ -61,8 +61,8 @@ def _row(path: Path, name: str) -> dict[str, Any]:
             "meta_updates": int(history["update"].iloc[-1]),
             "best_validation_loss": best.validation_loss,
             "best_at": int(best["update"]),
-            "hours": record["wall_time"] / 3600,
-            "revision": str(record["revision"])[:7] + "+" * bool(record["dirty"]),
+            "hours": record["seconds"] / 3600,
+            "revision": ", ".join(f"{str(one)[:7]}{'+' * str(one).endswith('+')}" for one in record["revisions"]),
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
         raise InputError(f"{path}: no readable record of a training ({' '.join(str(error).split())})") from error

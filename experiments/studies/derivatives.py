@@ -16,9 +16,11 @@ import tensorflow as tf
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from experiments.composition.cli import build, build_optimizee, command, plain
-from experiments.composition.panels import Panel, load_learned, select
-from experiments.results import store
+from experiments.composition.cli import build, command, plain
+from experiments.composition.panel import Panel, compose_panels
+from experiments.results.making import maker
+from experiments.results.record import write_record
+from experiments.results.tables import write_table
 from l2l_tf import seeds
 from l2l_tf.meta import Schedule
 from l2l_tf.meta.gradient import Unroll, Unroller
@@ -91,8 +93,11 @@ def study(config: DictConfig, panel: Panel) -> pd.DataFrame:
     schedule = build(config.schedule)
     assert isinstance(schedule, Schedule)
     source = next(iter(panel.learned.values()))
-    _, variant = panel.variants(config.optimizee)[0]
-    optimizee, optimizer = build_optimizee(variant, "validation"), load_learned(config, source)
+    runs = maker(config)
+    _, variation = next(panel.variations())
+    if "data" in variation:
+        variation["data"]["split"] = "validation"
+    optimizee, optimizer = runs.optimizee(variation), runs.load(source)
     derivatives = Derivatives(optimizee, optimizer, schedule.unroll)
     rows, steps = [], [step for step in AT if step < panel.steps]
     with tqdm(total=PROBLEMS * len(steps), desc=panel.name) as bar:
@@ -111,12 +116,12 @@ def study(config: DictConfig, panel: Panel) -> pd.DataFrame:
 @command("evaluate")
 def main(config: DictConfig) -> None:
     """Stores the study of each chosen panel in `results/derivatives/`, one file a panel."""
-    for panel in select(config):
+    for panel in compose_panels(config):
         began = time.monotonic()
         frame = study(config, panel)
-        path = Path(config.results) / "derivatives" / f"{panel.name}.csv"
-        store.write_table(path.with_suffix(""), frame)
-        store.write_provenance(path, store.provenance(plain(config), time.monotonic() - began))
+        path = Path(config.results) / "derivatives" / panel.name
+        write_table(path, frame)
+        write_record(path, plain(config), time.monotonic() - began)
         print(frame.pivot_table(index=["step", "group"], columns="limit", values="derivative", dropna=False))
 
 

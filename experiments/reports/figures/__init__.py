@@ -1,1 +1,17 @@
-"""The paper's figures, drawn from stored results alone: ``python -m experiments.reports.figures`` draws them all."""
+"""The paper's figures, drawn from stored runs alone."""
+
+from pathlib import Path
+
+from experiments.reports.claims import Stored
+from experiments.reports.figures import beyond_1000, figure_4, figure_5, figure_6, figure_7
+
+FIGURES = (figure_4, figure_5, figure_6, figure_7, beyond_1000)
+
+
+def draw(results: Path, stored: Stored) -> list[Path]:
+    """Draws every figure that has runs into ``results/figures`` and returns the files written.
+
+    Raises:
+        InputError: a figure cannot be written.
+    """
+    return [path for figure in FIGURES for path in figure.draw(results, stored)]

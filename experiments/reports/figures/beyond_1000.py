@@ -1,12 +1,13 @@
-"""Beyond the paper: the MNIST network to ten times the LSTM's training horizon."""
+"""Beyond the paper: the MNIST network to ten times the length that the LSTM was trained for."""
 
 from pathlib import Path
 
-from experiments.reports.figures.curves import Panel, draw_curves
+from experiments.reports.claims import Stored
+from experiments.reports.figures.curves import draw_curves
 
-PANELS = (Panel("beyond-1000", "MNIST, 1,000 steps"),)
+PANELS = ("beyond_1000",)
 
 
-def draw(results: Path) -> list[Path]:
-    """Draw the panel if it has results; return the files written."""
-    return draw_curves(results, "beyond_1000", PANELS)
+def draw(results: Path, stored: Stored) -> list[Path]:
+    """Draws the panels that have runs; returns the files written."""
+    return draw_curves(results, "beyond_1000", PANELS, stored)

@@ -2,15 +2,12 @@
 
 from pathlib import Path
 
-from experiments.reports.figures.curves import Panel, draw_curves
+from experiments.reports.claims import Stored
+from experiments.reports.figures.curves import draw_curves
 
-PANELS = (
-    Panel("4-left", "Quadratics"),
-    Panel("4-centre", "MNIST"),
-    Panel("4-right", "MNIST, 200 steps", first_step=100),
-)
+PANELS = ("figure_4_left", "figure_4_centre", "figure_4_right")
 
 
-def draw(results: Path) -> list[Path]:
-    """Draw the panels that have results; return the files written."""
-    return draw_curves(results, "figure_4", PANELS)
+def draw(results: Path, stored: Stored) -> list[Path]:
+    """Draws the panels that have runs; returns the files written."""
+    return draw_curves(results, "figure_4", PANELS, stored, first_steps={"figure_4_right": 100})

@@ -2,15 +2,12 @@
 
 from pathlib import Path
 
-from experiments.reports.figures.curves import Panel, draw_curves
+from experiments.reports.claims import Stored
+from experiments.reports.figures.curves import draw_curves
 
-PANELS = (
-    Panel("5-left", "MNIST, 40 units"),
-    Panel("5-centre", "MNIST, 2 layers"),
-    Panel("5-right", "MNIST, ReLU"),
-)
+PANELS = ("figure_5_left", "figure_5_centre", "figure_5_right")
 
 
-def draw(results: Path) -> list[Path]:
-    """Draw the panels that have results; return the files written."""
-    return draw_curves(results, "figure_5", PANELS)
+def draw(results: Path, stored: Stored) -> list[Path]:
+    """Draws the panels that have runs; returns the files written."""
+    return draw_curves(results, "figure_5", PANELS, stored)

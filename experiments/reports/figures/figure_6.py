@@ -7,46 +7,47 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from experiments.reports.claims import Stored
 from experiments.reports.figures import style
-from experiments.reports.figures.curves import diverged_note, finite, stored
-from experiments.reports.intervals import Array, Window, architecture_losses, mean_interval
+from experiments.reports.figures.curves import diverged_note, finite
+from experiments.reports.intervals import Array, mean_interval, variation_losses
+from experiments.reports.tables import final_window
+from experiments.results.queries import PanelRuns
 
-PANELS = {"6-1-layer": "1 layer", "6-2-layer": "2 layers", "6-3-layer": "3 layers"}
-FINAL = Window(91, 100)
-TRAINED_PANEL, TRAINED_UNITS = "6-1-layer", 20
+PANELS = ("figure_6_1_layer", "figure_6_2_layer", "figure_6_3_layer")
+TRAINED_PANEL, TRAINED_UNITS = "figure_6_1_layer", 20
 
 
-def draw(results: Path) -> list[Path]:
-    """Draw the panels that have results; return the files written."""
-    curves = stored(results, list(PANELS))
-    if not curves:
+def draw(results: Path, stored: Stored) -> list[Path]:
+    """Draws the panels that have runs; returns the files written."""
+    shown = [stored[key] for key in PANELS if key in stored]
+    if not shown:
         return []
-    losses = {name: architecture_losses(frame, FINAL) for name, frame in curves.items()}
+    losses = {runs.panel.key: variation_losses(runs.curves(), final_window(runs), ["units"]) for runs in shown}
     with style.applied():
-        figure, axes = style.panels(len(losses), share_y=True)
-        means = [draw_panel(ax, PANELS[name], losses[name]) for name, ax in zip(losses, axes, strict=True)]
+        figure, axes = style.panels(len(shown), share_y=True)
+        means = [draw_panel(ax, runs, losses[runs.panel.key]) for runs, ax in zip(shown, axes, strict=True)]
         if TRAINED_PANEL in losses:
             mark_training(axes, losses[TRAINED_PANEL])
-        shown = np.concatenate(means)
-        style.log_y(axes[0], float(np.nanmin(shown)), float(np.nanmax(shown)))
+        drawn = np.concatenate(means)
+        style.log_y(axes[0], float(np.nanmin(drawn)), float(np.nanmax(drawn)))
         axes[0].set_ylabel("Final loss")
-        style.legend(figure, next(iter(losses.values())).columns)
+        style.legend(figure, style.ordered(shown))
         return style.save(figure, results / "figures", "figure_6")
 
 
-def draw_panel(axes: Axes, title: str, losses: pd.DataFrame) -> Array:
+def draw_panel(axes: Axes, runs: PanelRuns, losses: pd.DataFrame) -> Array:
     """One panel: mean final loss and its 95% interval at each number of units; returns the ends, for the y range."""
     units = losses.index.unique("units").to_numpy()
     ends, notes = [], []
-    for optimizer in style.in_order(losses.columns):
+    for optimizer, look in style.ordered([runs]).items():
         interval = mean_interval(losses[optimizer].to_numpy().reshape(units.size, -1).T)
         mean, low, high = finite(interval.mean), finite(interval.low), finite(interval.high)
-        look = style.look(optimizer)
         axes.plot(units, mean, marker="o", markersize=3.5, **look)
         axes.fill_between(units, low, high, color=look["color"], alpha=0.2, linewidth=0)
         ends += [mean, low, high]
         notes += diverged_note(optimizer, losses[optimizer].to_numpy()[:, None])
-    axes.set_title(title)
+    axes.set_title(runs.panel.title)
     axes.set_xlabel("\n".join(["Hidden units", *notes]))
     return np.concatenate(ends)
 

@@ -2,15 +2,12 @@
 
 from pathlib import Path
 
-from experiments.reports.figures.curves import Panel, draw_curves
+from experiments.reports.claims import Stored
+from experiments.reports.figures.curves import draw_curves
 
-PANELS = (
-    Panel("7-left", "CIFAR-10"),
-    Panel("7-centre", "CIFAR-5"),
-    Panel("7-right", "CIFAR-2"),
-)
+PANELS = ("figure_7_left", "figure_7_centre", "figure_7_right")
 
 
-def draw(results: Path) -> list[Path]:
-    """Draw the panels that have results; return the files written."""
-    return draw_curves(results, "figure_7", PANELS)
+def draw(results: Path, stored: Stored) -> list[Path]:
+    """Draws the panels that have runs; returns the files written."""
+    return draw_curves(results, "figure_7", PANELS, stored)

@@ -1,7 +1,7 @@
 """One look for every figure: learned optimizers solid, baselines dashed, one colour-blind-safe colour for each."""
 
 import io
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from experiments.results.store import is_learned
+from experiments.results.queries import PanelRuns
 from l2l_tf.files import write_whole
 
 # Okabe and Ito's palette; each baseline also has its own dashes, so grey print keeps them apart.
@@ -59,19 +59,24 @@ def applied() -> AbstractContextManager[None]:
     )
 
 
-def look(optimizer: str) -> dict[str, Any]:
+def look(optimizer: str, learned: bool) -> dict[str, Any]:
     """The line of an optimizer, as keyword arguments of ``Axes.plot``."""
-    if is_learned(optimizer):
+    if learned:
         return {"color": COLOURS.get(optimizer, ANOTHER_LEARNED), "linestyle": "-", "linewidth": 2.0, "zorder": 3}
     colour, dashes = COLOURS.get(optimizer, ANOTHER_BASELINE), DASHES.get(optimizer, "--")
     return {"color": colour, "linestyle": dashes, "linewidth": 1.5, "zorder": 2}
 
 
-def in_order(optimizers: Iterable[str]) -> list[str]:
-    """The legend's order: learned first, baselines as in the palette, strangers last."""
+def ordered(shown: Sequence[PanelRuns]) -> dict[str, dict[str, Any]]:
+    """The look of every optimizer of some panels, in the legend's order: learned first, then as in the palette."""
+    learned = {name for runs in shown for name in runs.learned}
+    names = {name for runs in shown for name in runs.runs}
     known = list(COLOURS)
-    place = {name: known.index(name) if name in known else len(known) for name in set(optimizers)}
-    return sorted(place, key=lambda name: (not is_learned(name), place[name], name))
+
+    def place(name: str) -> tuple[bool, int, str]:
+        return name not in learned, known.index(name) if name in known else len(known), name
+
+    return {name: look(name, name in learned) for name in sorted(names, key=place)}
 
 
 def panels(count: int, share_y: bool = False) -> tuple[Figure, list[Axes]]:
@@ -88,11 +93,10 @@ def grid(rows: int, columns: int) -> tuple[Figure, list[list[Axes]]]:
     return figure, [list(row) for row in figure.subplots(rows, columns, squeeze=False, sharex="row")]
 
 
-def legend(figure: Figure, optimizers: Iterable[str]) -> None:
+def legend(figure: Figure, looks: Mapping[str, dict[str, Any]]) -> None:
     """One legend below all panels, where it covers nothing."""
-    names = in_order(optimizers)
-    handles = [Line2D([], [], label=name, **look(name)) for name in names]
-    columns = min(len(names), LEGEND_COLUMNS.get(len(figure.axes), 6))
+    handles = [Line2D([], [], label=name, **look) for name, look in looks.items()]
+    columns = min(len(handles), LEGEND_COLUMNS.get(len(figure.axes), 6))
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False, handlelength=3)
 
 

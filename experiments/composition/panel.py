@@ -1,0 +1,235 @@
+"""A panel of a figure, as `conf/panel/` describes it: what is run, and which claims are made of it."""
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from experiments.results.run import Spec, canonical_optimizee
+from l2l_tf.checks import at_least, one_of, positive
+from l2l_tf.errors import InputError
+
+CONF = Path(__file__).resolve().parent.parent.parent / "conf"
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How the baselines' learning rates are found; see `l2l_tf.evaluation.tuning_rule`.
+
+    Attributes:
+        optimizee: what is different about the optimizee there.
+    """
+
+    low: float
+    high: float
+    per_decade: int
+    problems: int
+    finals: int | None = None
+    optimizee: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if positive("panel.tuning.low", self.low) > positive("panel.tuning.high", self.high):
+            raise InputError(f"panel.tuning.low={self.low}: must be at most panel.tuning.high={self.high}")
+        at_least("panel.tuning.per_decade", self.per_decade, 1)
+        at_least("panel.tuning.problems", self.problems, 1)
+        if self.finals is not None and at_least("panel.tuning.finals", self.finals, 1) < self.problems:
+            raise InputError(f"panel.tuning.finals={self.finals}: must be at least problems={self.problems}")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement of the paper about a panel.
+
+    Attributes:
+        name: of its row in the table of claims.
+        compare: what decides it, one of `experiments.reports.claims.COMPARISONS`.
+        window: [first, last] step of the mean loss that is compared, or "area"; None: the panel's final loss.
+        learned: whose losses are compared.
+        other: the panel that they are compared with, where it is another one.
+    """
+
+    name: str
+    statement: str
+    compare: str
+    window: str | Sequence[int] | None = None
+    learned: str = "LSTM"
+    other: str | None = None
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One panel. The attributes are explained in `conf/panel/_base.yaml`.
+
+    Attributes:
+        key: the name of its file in `conf/panel/`.
+        base: the optimizee's configuration, on test data where it has data.
+        seed: of the problems.
+    """
+
+    key: str
+    base: Mapping[str, Any]
+    seed: int
+    name: str
+    title: str
+    steps: int
+    problems: int
+    batch: int
+    window: int
+    keep_last: int | None
+    grid: Mapping[str, Sequence[Any]]
+    learned: Mapping[str, str]
+    unseen_labels: Sequence[str]
+    baselines: Mapping[str, Mapping[str, Any]]
+    beside: str | None
+    tuning: Tuning
+    claims: Sequence[Claim]
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "problems", "window", "batch"):
+            at_least(f"panel.{name}", getattr(self, name), 1)
+        if self.keep_last is not None:
+            at_least("panel.keep_last", self.keep_last, 1)
+        for name in ("window", "keep_last"):
+            if (getattr(self, name) or 1) > self.steps:
+                raise InputError(f"panel.{name}={getattr(self, name)}: must be at most panel.steps={self.steps}")
+        twice = sorted(set(self.learned) & set(self.baselines))
+        if twice:
+            raise InputError(f"panel.learned: {twice[0]} is one of panel.baselines too: must have a name of its own")
+        for name in self.unseen_labels:
+            one_of("panel.unseen_labels", name, self.learned)
+
+    @property
+    def variation_keys(self) -> tuple[str, ...]:
+        """What is varied, by the last part of its key: `units`."""
+        return tuple(key.rpartition(".")[2] for key in self.grid)
+
+    def variations(self) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+        """What is varied, by the last part of its key (`units`), and the optimizee's configuration on test data."""
+        for values in itertools.product(*self.grid.values()):
+            varied = OmegaConf.create(dict(self.base))
+            for key, value in zip(self.grid, values, strict=True):
+                OmegaConf.update(varied, key, value, merge=False)
+            yield dict(zip(self.variation_keys, values, strict=True)), _plain(varied)
+
+    def test_spec(self, optimizee: Mapping[str, Any], optimizer: Mapping[str, Any]) -> Spec:
+        """An optimizer's run on the panel's test problems."""
+        return Spec(
+            canonical_optimizee(optimizee), optimizer, "test", self.seed, self.problems, self.steps, self.keep_last
+        )
+
+    def tuning_optimizee(self, optimizee: Mapping[str, Any]) -> dict[str, Any]:
+        """The configuration that rates are chosen on: validation data, or what `tuning.optimizee` says."""
+        validation = {"data": {"split": "validation"}} if "data" in optimizee else {}
+        changed = OmegaConf.merge(dict(optimizee), validation, dict(self.tuning.optimizee))
+        assert isinstance(changed, DictConfig)
+        return _plain(changed)
+
+    def tuning_spec(self, optimizee: Mapping[str, Any], optimizer: Mapping[str, Any], problems: int) -> Spec:
+        """A baseline's run at one rate on tuning problems; `optimizee` is `tuning_optimizee`'s."""
+        canonical = canonical_optimizee(optimizee)
+        return Spec(canonical, optimizer, "validation", self.seed, problems, self.steps, self.window, mean=True)
+
+    def measure(self, claim: Claim) -> "tuple[int, int] | str":
+        """What a claim compares: the first and the last step of the mean loss, or "area"."""
+        if claim.window is None:
+            return self.steps - self.window + 1, self.steps
+        if isinstance(claim.window, str):
+            return one_of(f"panel.claims: {claim.name}: window", claim.window, ["area"])
+        first, last = claim.window
+        return int(first), int(last)
+
+
+def compose_panels(config: DictConfig) -> list[Panel]:
+    """The panels that a command's configuration asks for: `panel`, or all of the experiment's.
+
+    Raises:
+        InputError: there is none, or one is not as it must be.
+    """
+    if config.get("panel"):
+        return [panel_of(config, str(HydraConfig.get().runtime.choices.get("panel", config.panel.name)))]
+    if not config.panels:
+        raise InputError(
+            "panel: none is chosen; choose one, such as panel=figure_4_left, or an experiment that has some"
+        )
+    overrides = [
+        override
+        for override in HydraConfig.get().overrides.task
+        if override.split("=")[0].lstrip("+~") not in ("experiment", "panel", "panels")
+    ]
+    return [compose_panel(str(key), overrides) for key in config.panels]
+
+
+def compose_panel(key: str, overrides: Sequence[str] = ()) -> Panel:
+    """A panel by the name of its file in `conf/panel/`.
+
+    Args:
+        overrides: as on the command line; those of keys that an evaluation does not have (`schedule`) included.
+
+    Raises:
+        InputError: there is none, or it is not as it must be.
+    """
+    choices = [f"panel={key}", *overrides]
+    if GlobalHydra().is_initialized():  # within a command: its `--config-dir` is searched too
+        return panel_of(compose("evaluate", choices), key)
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return panel_of(compose("evaluate", choices), key)
+
+
+def panel_keys() -> list[str]:
+    """The names of all files in `conf/panel/`, without those that others are made from."""
+    return sorted(path.stem for path in (CONF / "panel").glob("[!_]*.yaml"))
+
+
+def panel_of(config: DictConfig, key: str) -> Panel:
+    """The panel that a composed configuration holds.
+
+    Raises:
+        InputError: an unknown or missing key, or a value that is not allowed.
+    """
+    try:
+        settings = OmegaConf.to_container(config.panel, resolve=True, throw_on_missing=True)
+        base = OmegaConf.to_container(config.optimizee, resolve=True)
+    except OmegaConfBaseException as error:
+        raise InputError(f"panel={key}: {' '.join(str(error).split())}") from error
+    assert isinstance(settings, dict)
+    assert isinstance(base, dict)
+    allowed = {item.name for item in fields(Panel)} - {"key", "base", "seed"}
+    for name in settings:
+        one_of("panel: key", str(name), allowed)
+    if "data" in base:
+        base["data"]["split"] = "test"
+    settings |= {
+        "learned": {name: str(source) for name, source in (settings["learned"] or {}).items() if source is not None},
+        "baselines": {name: value for name, value in (settings["baselines"] or {}).items() if value is not None},
+        "tuning": _typed("panel.tuning", Tuning, settings["tuning"]),
+        "claims": [_typed("panel.claims", Claim, claim) for claim in settings["claims"] or []],
+        "grid": settings["grid"] or {},
+        "unseen_labels": settings["unseen_labels"] or [],
+    }
+    arguments = {str(name): value for name, value in settings.items()}
+    return Panel(key=key, base={str(name): value for name, value in base.items()}, seed=config.seed, **arguments)
+
+
+def _typed(key: str, kind: Any, settings: Any) -> Any:
+    """A dataclass from a mapping, its keys checked."""
+    if not isinstance(settings, dict):
+        raise InputError(f"{key}={settings}: must be a mapping")
+    for name in settings:
+        one_of(f"{key}: key", str(name), [item.name for item in fields(kind)])
+    try:
+        return kind(**settings)
+    except TypeError as error:
+        raise InputError(f"{key}: {error}") from error
+
+
+def _plain(config: DictConfig) -> dict[str, Any]:
+    container = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(container, dict)
+    return {str(key): value for key, value in container.items()}

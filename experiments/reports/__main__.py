@@ -1,0 +1,74 @@
+"""Tables and figures from the stored runs: `python -m experiments.reports [--results FOLDER]`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from experiments.composition.panel import Panel, compose_panel, panel_keys
+from experiments.reports import figures
+from experiments.reports.claims import RULE, Stored, claims_table
+from experiments.reports.tables import accuracy_table, final_loss_table, markdown, transfer_table
+from experiments.reports.trainings import trainings_table
+from experiments.results.queries import stored_panel
+from experiments.results.tables import write_table
+from l2l_tf.errors import InputError
+from l2l_tf.files import write_whole
+
+
+def stored_panels(results: Path, panels: Sequence[Panel] = ()) -> Stored:
+    """The panels that have stored runs, by their key.
+
+    Args:
+        panels: as a command has composed them; the others are as `conf/panel/` has them.
+    """
+    given = {panel.key: panel for panel in panels}
+    found = {key: stored_panel(given.get(key) or compose_panel(key), results) for key in panel_keys()}
+    return {key: runs for key, runs in found.items() if runs is not None}
+
+
+def write_reports(results: Path, panels: Sequence[Panel] = ()) -> list[Path]:
+    """Writes `tables/` and `figures/`, and says which panels lack runs.
+
+    Raises:
+        InputError: a stored file is bad, or a table or figure cannot be written.
+    """
+    stored = stored_panels(results, panels)
+    for key, runs in stored.items():
+        for lacking in runs.missing:
+            print(f"{key}: no stored run of {lacking}; python -m experiments.evaluate panel={key} makes it")
+    written = write_tables(results, stored) + figures.draw(results, stored)
+    print("\n".join(map(str, written)))
+    return written
+
+
+def write_tables(results: Path, stored: Stored) -> list[Path]:
+    """The tables; those that have nothing to say are left out."""
+    folder = results / "tables"
+    claims = claims_table(stored)
+    write_whole(folder / "claims.md", f"# Claims\n\n{RULE}\n{markdown(claims)}".encode())
+    tables: dict[str, pd.DataFrame] = {
+        "claims": claims,
+        "final_loss": final_loss_table(stored),
+        "accuracy": accuracy_table(stored),
+        "trainings": trainings_table(results),
+        "transfer": transfer_table(stored),
+    }
+    written = [write_table(folder / name, table) for name, table in tables.items() if len(table)]
+    return [folder / "claims.md", *written]
+
+
+def run() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="Write tables and figures from stored runs.")
+    parser.add_argument("--results", type=Path, default=Path("results"))
+    try:
+        write_reports(parser.parse_args().results)
+    except InputError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    run()

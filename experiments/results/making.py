@@ -1,0 +1,214 @@
+"""Runs on demand: a stored one if today's code still makes it, or else made now.
+
+A stored run is used after a *probe* only: the first steps of its first problem, computed now, must come out as stored.
+That shows when a baseline's code was changed, when the data is not the same, or a library computes something else.
+"""
+
+import functools
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from omegaconf import DictConfig, OmegaConf
+from tqdm import tqdm
+
+from experiments.composition.cli import build
+from experiments.composition.panel import Panel
+from experiments.results.queries import chosen_rate
+from experiments.results.record import provenance
+from experiments.results.run import PROBE_STEPS, Run, Spec
+from experiments.results.store import Store, path_of
+from experiments.results.trained import describe, trained_folder
+from l2l_tf import seeds
+from l2l_tf.errors import InputError
+from l2l_tf.evaluation.bulk import rate_curves
+from l2l_tf.evaluation.evaluate import Evaluator, accuracies
+from l2l_tf.evaluation.tuning_rule import tune
+from l2l_tf.optimizees import Optimizee, SonnetClassifier
+from l2l_tf.optimizers import CoordinatewiseOptimizer, ParameterGroups, everything
+from l2l_tf.serialization.trained import build_optimizer, load_optimizer
+from l2l_tf.unroll import rollout, start
+
+STORED = Path("results")
+TOLERANCE = 1e-4  # relative; float32's rounding, which depends on the machine, grows to 1e-5 within a probe
+DIVERGED = 10.0  # times the first loss: what comes after is decided by rounding errors, and not compared
+
+Optimizer = CoordinatewiseOptimizer | ParameterGroups
+
+
+def first_losses(optimizee: Optimizee, optimizer: Optimizer, spec: Spec) -> np.ndarray:
+    """f(θ_0) ... f(θ_k) of a spec's first problem, k = `PROBE_STEPS` or fewer; not compiled, as that takes longer."""
+    groups = ParameterGroups(everything(optimizer).groups, compile=False)
+    begin = start(optimizee, groups, seeds.problem_keys(spec.seed, spec.stream, [0]))
+    steps = min(PROBE_STEPS, spec.steps)
+    return rollout(optimizee, groups, begin, tf.constant(0), steps, record=False).losses.numpy()[:, 0]
+
+
+def agree(stored: np.ndarray, now: np.ndarray) -> bool:
+    """Whether two probes are the same up to rounding, as far as the run has not diverged."""
+    if stored.shape != now.shape:
+        return False
+    diverged = ~(np.abs(now) <= DIVERGED * np.abs(now[0]))
+    until = int(np.argmax(diverged)) if diverged.any() else len(now)
+    return bool(np.allclose(stored[:until], now[:until], rtol=TOLERANCE, atol=0.0))
+
+
+class Maker:
+    """Makes runs, or finds them stored, for one command.
+
+    Args:
+        results: runs are written there.
+        stored: a folder of results that is only read: for runs and trained optimizers that `results` does not have.
+        data_dir: where the data sets are.
+        refresh: make every run again.
+    """
+
+    def __init__(self, results: Path, stored: Path, data_dir: str, refresh: bool = False):
+        self.folders = [results] if results.resolve() == stored.resolve() else [results, stored]
+        self.store = Store(results, self.folders[1:])
+        self.data_dir = data_dir
+        self.refresh = refresh
+        self.made = self.reused = 0
+        self._optimizee = functools.lru_cache(maxsize=4)(self._build_optimizee)
+
+    def optimizee(self, config: Mapping[str, Any]) -> Optimizee:
+        """The optimizee that a configuration describes, with its data."""
+        return self._optimizee(OmegaConf.to_yaml(OmegaConf.create(dict(config))))
+
+    def _build_optimizee(self, text: str) -> Optimizee:
+        config = OmegaConf.create(text)
+        assert isinstance(config, DictConfig)
+        if "data" in config:
+            config.data.directory = self.data_dir
+        built = build(config)
+        assert isinstance(built, Optimizee)
+        return built
+
+    def test_runs(self, panel: Panel, optimizee: Mapping[str, Any], label: str = "") -> dict[str, Run]:
+        """Every optimizer's run on a panel's test problems: the trained ones, and the baselines at their tuned rates.
+
+        Args:
+            optimizee: a variation of the panel's; label: of it, for messages.
+        """
+        runs = {}
+        for name, source in panel.learned.items():
+            spec = panel.test_spec(optimizee, describe(self.folders, source))
+            runs[name] = self.run(spec, optimizee, self.load(source), f"{label} {name}", panel.batch)
+        for name, baseline in panel.baselines.items():
+            config = {**baseline, "learning_rate": chosen_rate(self.rates(panel, optimizee, name, label))}
+            spec = panel.test_spec(optimizee, config)
+            runs[name] = self.run(spec, optimizee, build_optimizer(config), f"{label} {name}", panel.batch)
+        return runs
+
+    def load(self, source: str) -> ParameterGroups:
+        """The trained optimizer that a panel's `learned` names, such as `mnist` or `cifar10:1`."""
+        optimizer = load_optimizer(trained_folder(self.folders, source))
+        group = describe(self.folders, source)["group"]
+        return optimizer if group is None else everything(optimizer.groups[group].optimizer)
+
+    def run(self, spec: Spec, config: Mapping[str, Any], optimizer: Optimizer, label: str, batch: int) -> Run:
+        """One optimizer's run.
+
+        Args:
+            config: of the optimizee; batch: problems run at once.
+        """
+        optimizee = self.optimizee(config)
+        probe = first_losses(optimizee, optimizer, spec)
+        stored = self.usable(spec, probe, label)
+        if stored is not None:
+            return stored
+        began = time.monotonic()
+        evaluator = Evaluator(optimizee, optimizer, spec.steps, batch)
+        losses, finals = evaluator.losses(spec.seed, spec.stream, range(spec.problems), label)
+        accuracy = accuracies(optimizee, finals) if isinstance(optimizee, SonnetClassifier) else None
+        return self._write(spec, losses, probe, began, accuracy)
+
+    def rates(self, panel: Panel, optimizee: Mapping[str, Any], name: str, label: str = "") -> Any:
+        """A baseline's tuning on a panel: a table with columns learning_rate, loss, chosen, n."""
+        baseline = panel.baselines[name]
+        tuned_on = panel.tuning_optimizee(optimizee)
+
+        def run(rates: Sequence[float], problems: int) -> list[float]:
+            specs = [panel.tuning_spec(tuned_on, baseline, problems).with_rate(rate) for rate in rates]
+            return [one.final for one in self._round(specs, tuned_on, baseline, f"{label} {name}", panel.batch)]
+
+        settings = panel.tuning
+        return tune(run, settings.low, settings.high, settings.per_decade, settings.problems, settings.finals)
+
+    def _round(
+        self, specs: Sequence[Spec], config: Mapping[str, Any], baseline: Mapping[str, Any], label: str, batch: int
+    ) -> list[Run]:
+        """One optimizer at some learning rates: all stored, or all made, in one batch.
+
+        If one is missing all are made again, so that what else is in a batch, on which rounding depends, is always the
+        same, wherever an earlier command was killed.
+        """
+        optimizee = self.optimizee(config)
+        found, probes = [], []
+        for spec in specs:
+            probes.append(first_losses(optimizee, build_optimizer(spec.optimizer), spec))
+            found.append(self.usable(spec, probes[-1], f"{label}, {spec}"))
+        stored = [run for run in found if run is not None]
+        if len(stored) == len(specs):
+            return stored
+        self.reused -= len(stored)
+        began = time.monotonic()
+        make = functools.partial(_with_rate, tuple(sorted(baseline.items())))
+        rates = [spec.optimizer["learning_rate"] for spec in specs]
+        first = specs[0]
+        curves = rate_curves(
+            optimizee, make, rates, first.seed, first.stream, range(first.problems), first.steps, batch
+        )
+        return [
+            self._write(spec, losses, probe, began, None)
+            for spec, losses, probe in zip(specs, curves, probes, strict=True)
+        ]
+
+    def usable(self, spec: Spec, probe: np.ndarray, label: str) -> Run | None:
+        """The stored run of a spec, if it is whole and its first losses are what they are now; says so if not."""
+        if self.refresh:
+            return None
+        try:
+            run = self.store.find(spec)
+        except InputError as error:
+            tqdm.write(f"{label.strip()}: made again: {error}")
+            return None
+        if run is None:
+            return None
+        if not agree(run.probe, probe):
+            path = path_of(self.store.folder, spec)
+            tqdm.write(
+                f"{label.strip()}: made again: the first losses are {_short(probe)} now, "
+                f"{_short(run.probe)} in {path.name} (revision {str(run.record.get('revision'))[:7]})"
+            )
+            return None
+        self.reused += 1
+        return run
+
+    def _write(
+        self, spec: Spec, losses: np.ndarray, probe: np.ndarray, began: float, accuracy: np.ndarray | None
+    ) -> Run:
+        kept = losses if spec.keep_last is None else losses[:, -spec.keep_last :]
+        if spec.mean:
+            kept = np.mean(kept, dtype=np.float64).astype(np.float32).reshape(1, 1)
+        run = Run(spec, kept.astype(np.float32), probe, provenance(time.monotonic() - began), accuracy)
+        self.store.write(run)
+        self.made += 1
+        return run
+
+
+def _with_rate(baseline: tuple[tuple[str, Any], ...], learning_rate: Any) -> Any:
+    """A hand-designed optimizer; a function of this module and hashable arguments, so that programs are shared."""
+    return build_optimizer({**dict(baseline), "learning_rate": learning_rate})
+
+
+def _short(losses: np.ndarray) -> str:
+    return ", ".join(f"{loss:.5g}" for loss in losses[:3])
+
+
+def maker(config: DictConfig) -> Maker:
+    """The maker that a command's configuration asks for."""
+    return Maker(Path(config.results), STORED, config.data.dir, config.refresh)

@@ -1,0 +1,112 @@
+"""Where a result comes from: all that is needed to make it again, and nothing about whose machine it was."""
+
+import importlib.metadata
+import os
+import platform
+import re
+import subprocess
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from experiments.benchmarks.memory import peak_memory
+from l2l_tf.files import write_whole
+
+PACKAGES = ("l2l_tf", "tensorflow", "tensorflow-cpu", "dm-sonnet", "numpy", "pandas")
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+
+
+def provenance(seconds: float) -> dict[str, Any]:
+    """What made a result.
+
+    Args:
+        seconds: that the result took.
+
+    Returns:
+        Plain values only. `peak_memory` is this process's so far, in GiB. `revision` and `dirty` (uncommitted changes
+        outside `results/`) are None where there is no git repository.
+    """
+    changes = _git("status", "--porcelain", "--", ".", ":(exclude)results")
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": round(float(seconds), 3),
+        "peak_memory": peak_memory(),
+        "revision": _git("rev-parse", "--verify", "HEAD"),
+        "dirty": None if changes is None else bool(changes),
+        "python": platform.python_version(),
+        "packages": _versions(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+    }
+
+
+def portable(value: Any) -> Any:
+    """A copy of nested values that JSON and safe YAML can hold and that names no absolute path."""
+    if isinstance(value, Mapping):
+        return {str(key): portable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [portable(item) for item in value]
+    if isinstance(value, np.generic):
+        return value.item()
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    text = str(value)
+    if Path(text).is_absolute():
+        return _relative(text)
+    # A path inside a longer text, such as the command-line override data.dir=/some/where.
+    return re.sub(r"(?<=[\s=:,'\"\[])/(?!/)[^\s,'\"\]]+", lambda match: _relative(match[0]), text)
+
+
+def _relative(path: str) -> str:
+    inside = Path(path).is_relative_to(REPOSITORY)
+    return str(Path(path).relative_to(REPOSITORY)) if inside else f".../{Path(path).name}"
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        run = subprocess.run(["git", *arguments], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return run.stdout.strip()
+
+
+def _versions() -> dict[str, str]:
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def _processor() -> str:
+    """The processor's name: from the kernel on Linux, elsewhere what Python knows."""
+    kernel = Path("/proc/cpuinfo")
+    if kernel.exists():
+        name = re.search(r"^model name\s*:\s*(.+)$", kernel.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        if name:
+            return name[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def write_record(path: Path, config: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+    """Writes what made a table or a figure beside it, as `<name>.provenance.yaml`.
+
+    Args:
+        path: of the result, without its suffix; config: the composed configuration, resolved.
+
+    Returns:
+        The record.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    record = {**provenance(seconds), "config": portable(config)}
+    text = yaml.safe_dump(record, sort_keys=False)
+    write_whole(path.with_name(f"{path.name}.provenance.yaml"), text.encode())
+    return record

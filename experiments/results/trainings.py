@@ -1,0 +1,123 @@
+"""A training's folder: one training at a time, its configuration, its progress, and the record of what made it."""
+
+import fcntl
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+from tqdm import tqdm
+
+from experiments.results.record import portable, provenance
+from experiments.results.tables import write_table
+from experiments.results.trained import digest
+from l2l_tf.errors import InputError
+from l2l_tf.files import write_whole
+from l2l_tf.meta.checkpoint import Checkpoint, load_checkpoint
+from l2l_tf.meta.trainer import Trainer
+from l2l_tf.serialization.trained import save_optimizer
+
+LOCK = ".lock"
+RECORD = "provenance.yaml"
+
+
+def fingerprint(config: Mapping[str, Any]) -> str:
+    """Names a configuration by everything in it that the trained weights depend on; what is null counts as absent."""
+
+    def without_nulls(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: without_nulls(item) for key, item in value.items() if item is not None}
+        return [without_nulls(item) for item in value] if isinstance(value, list) else value
+
+    relevant = without_nulls({key: config[key] for key in ("optimizee", "optimizer", "schedule", "seed")})
+    relevant["optimizee"].get("data", {}).pop("directory", None)
+    relevant |= {key: without_nulls(config[key]) for key in ("train_on", "tune_on") if config.get(key)}
+    return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@contextmanager
+def one_training(folder: Path, fingerprint: str) -> Iterator[None]:
+    """Holds the folder for one training; it is free again when the process ends, however it ends.
+
+    Raises:
+        InputError: another training runs there, or has left a checkpoint there; nothing has changed then.
+    """
+    checkpoint = folder / "checkpoint.safetensors"
+    if checkpoint.exists():
+        load_checkpoint(checkpoint, fingerprint)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise InputError(f"hydra.run.dir={folder}: another training is running there; choose another") from error
+        yield
+
+
+class Training:
+    """What a training leaves in its folder besides the checkpoint.
+
+    Args:
+        config: the composed configuration, resolved.
+    """
+
+    def __init__(self, folder: Path, config: Mapping[str, Any]):
+        self.folder = folder
+        self.config = dict(config)
+        self.made_by = provenance(0.0)  # the code that runs, whatever is committed while it does
+        self.revisions = self._revisions()
+
+    def _revisions(self) -> list[str]:
+        """The revisions of the code that have trained here, this one last; `+` where there were uncommitted changes."""
+        now = str(self.made_by["revision"])[:12] + "+" * bool(self.made_by["dirty"])
+        path = self.folder / RECORD
+        if not path.exists() or not (self.folder / "checkpoint.safetensors").exists():
+            return [now]
+        record = read_record(path)
+        before = [str(revision) for revision in record.get("revisions") or [record.get("revision")]]
+        if before[-1] == now:
+            return before
+        tqdm.write(f"{self.folder}: goes on with other code ({now}) than it was begun with ({', '.join(before)})")
+        return [*before, now]
+
+    def write_config(self, overrides: Sequence[str]) -> None:
+        """Writes the composed configuration and the command line's overrides, as Hydra does."""
+        for name, content in (("config", portable(self.config)), ("overrides", list(overrides))):
+            text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+            write_whole(self.folder / ".hydra" / f"{name}.yaml", text.encode())
+
+    def save_progress(self, trainer: Trainer, checkpoint: Checkpoint) -> None:
+        """Writes the best optimizer so far, the history of the rounds, and the record."""
+        save_optimizer(self.folder, portable(self.config["optimizer"]), checkpoint.best_weights)
+        history = pd.DataFrame(checkpoint.history)
+        write_table(self.folder / "history", history)
+        record = {
+            **self.made_by,
+            "seconds": float(history.seconds.sum()),
+            "peak_memory": provenance(0.0)["peak_memory"],
+            "revisions": self.revisions,
+            "trained": digest(self.folder),
+            "validation_loss": float(checkpoint.best_loss),
+            "config": portable(self.config),
+        }
+        write_whole(self.folder / RECORD, yaml.safe_dump(record, sort_keys=False).encode())
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """A training's record, from its file.
+
+    Raises:
+        InputError: the file is not such a record.
+    """
+    try:
+        record = yaml.safe_load(path.read_text(encoding="utf-8"))
+        config = record["config"]
+        if not all(isinstance(config[key], dict) for key in ("optimizee", "optimizer", "schedule")):
+            raise TypeError("its configuration is not one of a training")
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, RecursionError) as error:
+        raise InputError(f"{path}: no readable record of a training ({' '.join(str(error).split())})") from error
+    return dict(record)
