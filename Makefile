@@ -8,7 +8,7 @@ OUTPUT ?= runs/reproduce
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data test lint figures reproduce-figures reproduce tables bench tensorboard lock clean
+.PHONY: help setup data test lint reproduce-figures verify reproduce bench tensorboard lock clean clean-runs
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -34,11 +34,10 @@ lint: $(INSTALLED)  ## ruff and mypy
 	$(RUN) -m mypy
 
 reproduce-figures: $(INSTALLED)  ## draws the paper's figures and writes the tables from the stored results (20 s)
-	@$(RUN) -m experiments.reports.tables
-	@$(RUN) -m experiments.reports.figures
+	@$(RUN) -m experiments.reports
 
-tables: $(INSTALLED)  ## only the tables: the claims with their verdicts, every final loss
-	@$(RUN) -m experiments.reports.tables
+verify: $(INSTALLED)  ## checks that the stored results are what this code makes (needs the data; 8 minutes)
+	@$(RUN) -m experiments.verify
 
 reproduce: $(INSTALLED)  ## retrains and re-evaluates from scratch into $(OUTPUT); EXPERIMENT=name for one; resumes
 	@for name in $(EXPERIMENT); do \
@@ -54,6 +53,9 @@ tensorboard: $(INSTALLED)  ## shows the training logs in runs/ and results/
 lock:  ## renews requirements.lock from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate --output-file requirements.lock
 
-clean:  ## removes the virtual environment, caches and runs; keeps data/ and results/
-	rm -rf $(VENV) runs multirun outputs .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+clean-runs:  ## removes runs/: what you have trained and evaluated yourself
+	rm -rf runs
+
+clean:  ## removes the virtual environment and caches; keeps runs/, data/ and results/
+	rm -rf $(VENV) multirun outputs .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -1,0 +1,160 @@
+"""Stored results held against today's code: the checks behind `experiments.verify`."""
+
+import importlib
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from omegaconf import OmegaConf
+
+from experiments.composition.cli import build, tuning_optimizee
+from experiments.composition.panel import Panel
+from experiments.results.making import Maker, agree, first_losses
+from experiments.results.queries import MissingRunError, chosen_rate, stored_rates
+from experiments.results.run import Run, Spec
+from experiments.results.store import read
+from experiments.results.trained import describe, digest
+from experiments.results.trainings import RECORD, read_record
+from l2l_tf.errors import InputError
+from l2l_tf.evaluation.evaluate import Evaluator
+from l2l_tf.optimizers import HandDesigned
+from l2l_tf.serialization.trained import build_optimizer, load_optimizer
+
+LOSS_TOLERANCE = 1e-2  # relative, of a validation loss: rounding grows over a whole run
+
+Finding = dict[str, Any]  # what, runs (how many were checked), problem (empty where there is none)
+
+
+def finding(what: str, runs: int, problem: str = "") -> Finding:
+    """One row of the table."""
+    return {"what": what, "runs": runs, "problem": problem}
+
+
+def check_constants(panel: Panel) -> list[Finding]:
+    """Whether the code's own defaults are the constants with which the paper's baselines are run."""
+    found = []
+    for name, config in panel.baselines.items():
+        module, _, kind = str(config["_target_"]).rpartition(".")
+        constructor = getattr(importlib.import_module(module), kind)
+        assert issubclass(constructor, HandDesigned)
+        defaults = {key: one.default for key, one in inspect.signature(constructor).parameters.items()}
+        changed = [
+            f"{key} is {defaults.get(key)} by default, {value} in conf/panel/_base.yaml"
+            for key, value in config.items()
+            if key != "_target_" and defaults.get(key) != value
+        ]
+        found.append(finding(f"constants of {name}", 0, "; ".join(changed)))
+    return found
+
+
+def check_panel(panel: Panel, runs: Maker, one_in: int, used: set[str]) -> list[Finding]:
+    """Every stored run of a panel: there, whole, and the same now.
+
+    Args:
+        one_in: only every so many-th run is probed; all are read.
+        used: gets the hashes of the panel's runs.
+    """
+    found = []
+    for variation, optimizee in panel.variations():
+        label = " ".join([panel.name, *(f"{key}={value}" for key, value in variation.items())])
+        check = Check(runs, one_in, used)
+        for name, source in panel.learned.items():
+            problem = check.trained(panel, optimizee, source)
+            found.append(finding(f"{label} {name}", check.taken(), problem))
+        for name in panel.baselines:
+            problem = check.baseline(panel, optimizee, name)
+            found.append(finding(f"{label} {name}", check.taken(), problem))
+    return found
+
+
+class Check:
+    """Looks at runs one after the other and counts them."""
+
+    def __init__(self, runs: Maker, one_in: int, used: set[str]):
+        self.runs = runs
+        self.one_in = one_in
+        self.used = used
+        self._count = 0
+
+    def taken(self) -> int:
+        """How many runs there were since the last call."""
+        count, self._count = self._count, 0
+        return count
+
+    def trained(self, panel: Panel, optimizee: Mapping[str, Any], source: str) -> str:
+        """What is wrong with a trained optimizer's run; empty if nothing is."""
+        try:
+            spec = panel.test_spec(optimizee, describe(self.runs.folders, source))
+            return self._compare(spec, optimizee, source)
+        except InputError as error:
+            return str(error)
+
+    def baseline(self, panel: Panel, optimizee: Mapping[str, Any], name: str) -> str:
+        """What is wrong with a baseline's test run or one of its tuning runs; empty if nothing is."""
+        baseline, tuned_on = panel.baselines[name], panel.tuning_optimizee(optimizee)
+        try:
+            rates = stored_rates(self.runs.store, panel, optimizee, baseline)
+            rate = chosen_rate(rates)
+            problem = self._compare(panel.test_spec(optimizee, {**baseline, "learning_rate": rate}), optimizee)
+            for one, count in zip(rates.learning_rate, rates.n, strict=True):
+                for problems in sorted({panel.tuning.problems, int(count)}):
+                    spec = panel.tuning_spec(tuned_on, baseline, problems).with_rate(one)
+                    problem = problem or self._compare(spec, tuned_on)
+        except (InputError, MissingRunError) as error:
+            return str(error) if isinstance(error, InputError) else f"no stored run of it: {error}"
+        return problem
+
+    def _compare(self, spec: Spec, config: Mapping[str, Any], source: str | None = None) -> str:
+        self._count += 1
+        self.used.add(spec.hash())
+        stored = self.runs.store.find(spec)
+        if stored is None:
+            return f"no stored run of it: {spec}"
+        if int(spec.hash(), 16) % self.one_in:
+            return ""
+        optimizer = build_optimizer(spec.optimizer) if source is None else self.runs.load(source)
+        now = first_losses(self.runs.optimizee(config), optimizer, spec)
+        return "" if agree(stored.probe, now) else _difference(stored, now)
+
+
+def _difference(stored: Run, now: np.ndarray) -> str:
+    step = next(k for k in range(len(now)) if not agree(stored.probe[: k + 1], now[: k + 1]))
+    was = f"{stored.probe[step]:.6g} in {stored.spec.hash()}.parquet"
+    return f"{stored.spec}: loss {now[step]:.6g} at step {step}, {was}"
+
+
+def check_trained(folder: Path, data_dir: str) -> list[Finding]:
+    """A trained optimizer: its files are those of its record, and its validation loss comes out again."""
+    what = f"trained/{folder.name}"
+    try:
+        record = read_record(folder / RECORD)
+        if record.get("trained") != digest(folder):
+            return [finding(what, 0, "optimizer.yaml or optimizer.safetensors is not the one of its record")]
+        config = OmegaConf.create(record["config"])
+        if "data" in config.optimizee:
+            config.optimizee.data.directory = data_dir
+        schedule = build(config.schedule)
+        optimizee, optimizer = tuning_optimizee(config, config.optimizee), load_optimizer(folder)
+        count = schedule.validation.problems
+        evaluator = Evaluator(optimizee, optimizer, schedule.steps, min(count, 32))
+        curves, _ = evaluator.losses(config.seed, "validation", range(count))
+    except InputError as error:
+        return [finding(what, 0, str(error))]
+    now, stored = float(curves[:, -schedule.validation.window :].mean()), float(record["validation_loss"])
+    same = abs(now - stored) <= LOSS_TOLERANCE * abs(stored)
+    return [finding(what, count, "" if same else f"validation loss {now:.6g}, {stored:.6g} in its record")]
+
+
+def unused_runs(results: Path, used: set[str]) -> list[Finding]:
+    """Stored runs that no panel asks for, and files that are not runs."""
+    found = []
+    for path in sorted((results / "runs").glob("*.parquet")):
+        if path.stem not in used:
+            try:
+                problem = f"no panel asks for this run ({read(path).spec})"
+            except InputError as error:
+                problem = str(error)
+            found.append(finding(path.name, 1, problem))
+    return found

@@ -1,0 +1,50 @@
+"""Checks that the stored numbers are what today's code makes: `python -m experiments.verify`, or `make verify`.
+
+Every run that a panel of `conf/panel/` asks for is read, checked byte by byte and probed: the first steps of its first
+problem are computed again. Every stored trained optimizer is checked against the record of its training, and its
+validation loss is computed again.
+"""
+
+import sys
+from pathlib import Path
+
+import pandas as pd
+from omegaconf import DictConfig
+from tqdm import tqdm
+
+from experiments.composition.cli import command
+from experiments.composition.panel import compose_panel, panel_keys
+from experiments.results.making import maker
+from experiments.results.tables import write_table
+from experiments.results.verification import Finding, check_constants, check_panel, check_trained, unused_runs
+from l2l_tf.checks import at_least, one_of
+
+
+@command("verify")
+def main(config: DictConfig) -> None:
+    """Prints a table, a row a panel's optimizer or a training; ends with status 1 if anything differs or is missing."""
+    one_in = at_least("one_in", config.one_in, 1)
+    keys = panel_keys() if config.panel is None else [one_of("panel", str(config.panel), panel_keys())]
+    runs = maker(config)
+    findings: list[Finding] = check_constants(compose_panel(keys[0]))
+    used: set[str] = set()
+    for key in tqdm(keys, desc="panels", unit="panel"):
+        findings += check_panel(compose_panel(key), runs, one_in, used)
+    trained = sorted((Path(config.results) / "trained").glob("*/optimizer.yaml")) if config.panel is None else []
+    for path in tqdm(trained[::one_in], desc="trained optimizers", unit="optimizer"):
+        findings += check_trained(path.parent, config.data.dir)
+    if config.panel is None:
+        findings += unused_runs(Path(config.results), used)
+    table = pd.DataFrame(findings)
+    print(table.to_string(index=False))
+    wrong = table[table.problem != ""]
+    if config.table:
+        write_table(Path(config.table), table)
+    if len(wrong):
+        first = f"{wrong.what.iloc[0]}: {wrong.problem.iloc[0]}"
+        sys.exit(f"error: {len(wrong)} of {len(table)} differ or are missing; {first}")
+    print(f"all {int(table.runs.sum())} runs come out as stored")
+
+
+if __name__ == "__main__":
+    main()
