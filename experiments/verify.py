@@ -24,16 +24,16 @@ from l2l_tf.checks import at_least, one_of
 def main(config: DictConfig) -> None:
     """Prints a table, a row a panel's optimizer or a training; ends with status 1 if anything differs or is missing."""
     one_in = at_least("one_in", config.one_in, 1)
-    keys = panel_keys() if config.panel is None else [one_of("panel", str(config.panel), panel_keys())]
+    keys = panel_keys() if config.panels is None else [one_of("panels", key, panel_keys()) for key in config.panels]
     runs = maker(config)
     findings: list[Finding] = check_constants(compose_panel(keys[0]))
     used: set[str] = set()
     for key in tqdm(keys, desc="panels", unit="panel"):
         findings += check_panel(compose_panel(key), runs, one_in, used)
-    trained = sorted((Path(config.results) / "trained").glob("*/optimizer.yaml")) if config.panel is None else []
+    trained = sorted((Path(config.results) / "trained").glob("*/optimizer.yaml")) if config.panels is None else []
     for path in tqdm(trained[::one_in], desc="trained optimizers", unit="optimizer"):
         findings += check_trained(path.parent, config.data.dir)
-    if config.panel is None:
+    if config.panels is None:
         findings += unused_runs(Path(config.results), used)
     table = pd.DataFrame(findings)
     print(table.to_string(index=False))

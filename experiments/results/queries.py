@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.composition.panel import Panel
-from experiments.results.run import Run
+from experiments.results.run import Run, canonical_rate
 from experiments.results.store import Store
 from experiments.results.trained import describe
 from l2l_tf.errors import InputError
@@ -105,7 +105,7 @@ def stored_rates(store: Store, panel: Panel, optimizee: Mapping[str, Any], basel
 
 def chosen_rate(rates: pd.DataFrame) -> float:
     """The tuned learning rate in a table of `stored_rates`."""
-    return float(rates.learning_rate[rates.chosen].item())
+    return canonical_rate(float(rates.learning_rate[rates.chosen].item()))
 
 
 def stored_panel(panel: Panel, results: Path) -> PanelRuns | None:
