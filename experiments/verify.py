@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from experiments.composition.cli import command
 from experiments.composition.panel import compose_panel, panel_keys
-from experiments.results.making import maker
+from experiments.results.making import Maker
 from experiments.results.tables import write_table
 from experiments.results.verification import Finding, check_constants, check_panel, check_trained, unused_runs
 from l2l_tf.checks import at_least, one_of
@@ -25,16 +25,17 @@ def main(config: DictConfig) -> None:
     """Prints a table, a row a panel's optimizer or a training; ends with status 1 if anything differs or is missing."""
     one_in = at_least("one_in", config.one_in, 1)
     keys = panel_keys() if config.panels is None else [one_of("panels", key, panel_keys()) for key in config.panels]
-    runs = maker(config)
+    results = Path(config.results)
+    runs = Maker(results, results, config.data.dir)  # no other folder will do
     findings: list[Finding] = check_constants(compose_panel(keys[0]))
     used: set[str] = set()
     for key in tqdm(keys, desc="panels", unit="panel"):
         findings += check_panel(compose_panel(key), runs, one_in, used)
-    trained = sorted((Path(config.results) / "trained").glob("*/optimizer.yaml")) if config.panels is None else []
+    trained = sorted((results / "trained").glob("*/optimizer.yaml")) if config.panels is None else []
     for path in tqdm(trained[::one_in], desc="trained optimizers", unit="optimizer"):
         findings += check_trained(path.parent, config.data.dir)
     if config.panels is None:
-        findings += unused_runs(Path(config.results), used)
+        findings += unused_runs(results, used)
     table = pd.DataFrame(findings)
     print(table.to_string(index=False))
     wrong = table[table.problem != ""]

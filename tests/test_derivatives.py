@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from hydra import compose, initialize
 
-from experiments.composition.panels import select
+from experiments.composition.panel import compose_panel
 from experiments.studies import derivatives
 
 
@@ -19,8 +19,8 @@ def test_exact_derivatives_are_the_finite_differences_and_without_second_derivat
 ) -> None:
     monkeypatch.setattr(derivatives, "FACTOR", 1.01)
     with initialize("../conf", version_base="1.3"):
-        config = compose("evaluate", ["experiment=quadratic", "panel=figure_4_left"])
-    table = derivatives.study(config, *select(config))
+        config = compose("evaluate", ["experiment=quadratic", "results=results"])
+    table = derivatives.study(config, compose_panel("figure_4_left"))
     first = table[table.step == 0].set_index("problem")
     finite, exact, none = (
         first[match].derivative for match in (first.limit.isna(), np.isinf(first.limit), first.limit == 0)

@@ -136,7 +136,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "not YAML": (lambda run: (run / "provenance.yaml").write_text("a: [b"), "provenance.yaml: not readable as YAML"),
     "no config": (lambda run: (run / "provenance.yaml").write_text("a: 1"), "(optimizee, optimizer, schedule, seed mi"),
     "history": (lambda run: (run / "history.csv").write_bytes(b"\xff\xfe\x00"), "history.csv: not readable as CSV"),
-    "no column": (lambda run: (run / "history.csv").write_text("update\n1\n"), "history.csv: missing column meta_loss"),
+    "no column": (lambda run: (run / "history.csv").write_text("update\n1\n"), "history.csv: has no column meta_loss"),
     "nothing": (shutil.rmtree, "experiments.train left nothing here"),
     "no data": (lambda run: None, "missing: run `make data`"),
 }

@@ -1,25 +1,34 @@
-"""The results store: round trips, whole files, and one clear line for every bad one."""
+"""Run files: round trips, whole files, and one clear line for every bad one."""
 
+import io
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from experiments.results import store
+from experiments.results.run import Run, Spec, canonical_optimizee
+from experiments.results.store import Store, encode, path_of, read
 from l2l_tf.errors import InputError
 
-
-def curves(seeds: int = 3, steps: int = 4) -> pd.DataFrame:
-    frame = pd.DataFrame({"seed": np.repeat(np.arange(seeds), steps), "step": np.tile(np.arange(1, steps + 1), seeds)})
-    frame["loss"] = np.linspace(2.0, 0.5, len(frame))
-    return frame.assign(experiment="quadratic", panel="4-left", optimizee="quadratic", optimizer="LSTM")
+SPEC = Spec({"_target_": "Quadratic", "dimension": 2}, {"_target_": "SGD"}, "test", 0, 3, 4).with_rate(0.1)
 
 
-def message(call: Callable[[], object]) -> str:
+def run(spec: Spec = SPEC) -> Run:
+    losses = np.random.default_rng(0).lognormal(size=spec.shape).astype(np.float32)
+    return Run(
+        spec, losses, losses[0, :3], {"revision": "abc", "dirty": False, "seconds": 1.5}, np.array([0.5, 0.25, 1.0])
+    )
+
+
+def line(call: Callable[[], object]) -> str:
     with pytest.raises(InputError) as caught:
         call()
     text = str(caught.value)
@@ -27,137 +36,147 @@ def message(call: Callable[[], object]) -> str:
     return text
 
 
-def test_round_trip_keeps_values_and_extra_columns(tmp_path: Path) -> None:
-    path = tmp_path / "curves" / "4-left.parquet"
-    frame = curves().assign(remark="kept", accuracy=0.5)
-    frame.loc[5, "loss"] = np.nan
-    frame.loc[6, "loss"] = np.inf
-    store.write_curves(path, frame, {"wall_time": 1.5})
-    back = store.read_curves(path)
-    pd.testing.assert_frame_equal(back, frame, check_dtype=False, rtol=1e-6)
-    assert back["loss"].dtype == np.float32
-    assert back["seed"].dtype == back["step"].dtype == np.int32
-    assert yaml.safe_load((tmp_path / "curves" / "4-left.provenance.yaml").read_text()) == {"wall_time": 1.5}
-    assert sorted(os.listdir(path.parent)) == ["4-left.parquet", "4-left.provenance.yaml"]
+def test_a_run_comes_back_as_it_was(tmp_path: Path) -> None:
+    before = run()
+    before.losses[1, 2:] = np.nan, np.inf, -np.inf
+    path = Store(tmp_path).write(before)
+    assert path == path_of(tmp_path, SPEC)
+    after = Store(tmp_path).find(SPEC)
+    assert after is not None
+    assert after.spec == before.spec
+    np.testing.assert_array_equal(after.losses, before.losses)
+    np.testing.assert_array_equal(after.probe, before.probe)
+    np.testing.assert_array_equal(after.accuracy, before.accuracy)
+    assert after.record == before.record
+    assert os.listdir(path.parent) == [path.name]
 
 
-def test_a_folder_that_looks_like_a_partition_adds_no_column(tmp_path: Path) -> None:
-    path = tmp_path / "rate=0.1" / "4-left.parquet"
-    store.write_curves(path, curves(), {})
-    assert "rate" not in store.read_curves(path)
+@pytest.mark.parametrize(("keep_last", "mean", "shape"), [(2, False, (3, 2)), (2, True, (1, 1)), (None, False, (3, 5))])
+def test_only_what_the_spec_keeps_is_there(
+    tmp_path: Path, keep_last: int | None, mean: bool, shape: tuple[int, int]
+) -> None:
+    spec = replace(SPEC, keep_last=keep_last, mean=mean)
+    found = read(Store(tmp_path).write(run(spec)))
+    assert found.losses.shape == shape
+    assert found.steps[-1] == 4
 
 
-def test_600_000_rows_are_small(tmp_path: Path) -> None:
-    path = tmp_path / "4-left.parquet"
-    frame = curves(6_000, 100)
-    frame["loss"] = np.random.default_rng(0).lognormal(size=len(frame))
-    store.write_curves(path, frame, {})
-    assert path.stat().st_size < 3_000_000
+def test_any_reader_of_parquet_can_read_it(tmp_path: Path) -> None:
+    frame = pd.read_parquet(Store(tmp_path).write(run()))
+    assert list(frame.columns) == ["problem", "step", "loss"]
+    assert len(frame) == 15
 
 
-def test_an_unwritable_folder_is_one_line(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("in the way")
-    text = message(lambda: store.write_curves(tmp_path / "file" / "4-left.parquet", curves(), {}))
-    assert "cannot be written" in text
-
-
-def test_tables(tmp_path: Path) -> None:
-    frame = pd.DataFrame({"name": ["a", "b"], "loss": [1 / 3, np.inf]})
-    store.write_table(tmp_path / "runs.v1", frame, parquet=True)
-    assert (tmp_path / "runs.v1.csv").read_text() == "name,loss\na,0.333333\nb,inf\n"
-    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "runs.v1.parquet"), frame)
-    store.write_table(tmp_path / "plain", frame)
-    assert not (tmp_path / "plain.parquet").exists()
-
-
-def test_missing_and_broken_files(tmp_path: Path) -> None:
-    path = tmp_path / "4-left.parquet"
-    assert message(lambda: store.read_curves(path)) == f"{path}: no such results file"
-    path.write_text("panel,loss\n")
-    assert "not a Parquet file or a truncated one" in message(lambda: store.read_curves(path))
-    store.write_curves(path, curves(300, 100), {})
-    whole = path.read_bytes()
-    for length in (0, 10, len(whole) // 2, len(whole) - 1):
-        path.write_bytes(whole[:length])
-        assert "truncated" in message(lambda: store.read_curves(path))
+def test_a_mean_that_is_not_finite_counts_as_infinite() -> None:
+    losses = np.array([[1.0, np.nan]], np.float32)
+    assert Run(SPEC, losses, losses[0]).final == np.inf
 
 
 @pytest.mark.parametrize(
-    ("spoil", "complaint"),
+    "other",
     [
-        (lambda f: f.drop(columns="loss"), "missing column loss (needed: experiment, panel, optimizee"),
-        (lambda f: f.drop(columns=["seed", "step"]), "missing column seed, step (needed"),
-        (lambda f: f.head(0), "has no rows"),
-        (lambda f: f.assign(panel=4), "column panel must hold strings, not int64"),
-        (lambda f: f.assign(loss="low"), "column loss must hold floats, not "),
-        (lambda f: f.assign(seed=0.5), "column seed must hold integers, not float64"),
-        (lambda f: f.assign(step=True), "column step must hold integers, not bool"),
-        (lambda f: f.assign(optimizer=["LSTM", None] * 6), "column optimizer has missing values"),
+        replace(SPEC, seed=1),
+        replace(SPEC, problems=4),
+        replace(SPEC, steps=5),
+        replace(SPEC, stream="validation"),
+        replace(SPEC, optimizee={"_target_": "Quadratic", "dimension": 3}),
+        replace(SPEC, optimizer={"_target_": "NAG", "learning_rate": 0.1}),
+        SPEC.with_rate(0.2),
     ],
 )
-def test_bad_tables_on_write_and_on_read(
-    tmp_path: Path, spoil: Callable[[pd.DataFrame], pd.DataFrame], complaint: str
+def test_another_spec_is_another_run(tmp_path: Path, other: Spec) -> None:
+    Store(tmp_path).write(run())
+    assert Store(tmp_path).find(other) is None
+
+
+def test_what_changes_no_loss_changes_no_name() -> None:
+    plain = {"_target_": "Net", "data": {"_target_": "load", "directory": "data", "split": "test"}}
+    compiled = {**plain, "compile": True, "data": {**plain["data"], "directory": "/elsewhere"}}  # type: ignore[dict-item]
+    assert canonical_optimizee(plain) == canonical_optimizee(compiled)
+    assert SPEC.with_rate(10 ** (-3 / 4)) == SPEC.with_rate(0.1778279410038923 * (1 + 1e-15))
+
+
+def test_an_other_folder_is_read_but_never_written(tmp_path: Path) -> None:
+    stored = Store(tmp_path / "stored").write(run())
+    store = Store(tmp_path / "own", [tmp_path / "stored"])
+    before = stored.read_bytes()
+    assert store.find(SPEC) is not None
+    store.write(replace(run(), losses=np.zeros(SPEC.shape, np.float32)))
+    assert stored.read_bytes() == before
+    found = store.find(SPEC)
+    assert found is not None
+    assert (found.losses == 0).all()
+
+
+CONTENT = encode(run())
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(0, len(CONTENT) - 1), st.integers(1, 255))
+def test_no_changed_byte_goes_unnoticed(tmp_path_factory: pytest.TempPathFactory, place: int, change: int) -> None:
+    path = path_of(tmp_path_factory.getbasetemp(), SPEC)
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(CONTENT[:place] + bytes([CONTENT[place] ^ change]) + CONTENT[place + 1 :])
+    assert path.name in line(lambda: read(path))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, len(CONTENT) - 1))
+def test_a_file_that_was_cut_short_is_refused(tmp_path_factory: pytest.TempPathFactory, length: int) -> None:
+    path = path_of(tmp_path_factory.getbasetemp(), SPEC)
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(CONTENT[:length])
+    assert path.name in line(lambda: read(path))
+
+
+def with_table(change: Callable[[pd.DataFrame], pd.DataFrame]) -> bytes:
+    """A file with a right checksum and record, but another table."""
+    from unittest.mock import patch
+
+    table = pa.Table.from_pandas(change(pq.read_table(io.BytesIO(CONTENT)).to_pandas()), preserve_index=False)
+    with patch("experiments.results.store.pa.table", lambda _: table):
+        return encode(run())
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda table: table.iloc[1:], "is not a run's file"),
+        (lambda table: table.iloc[:0], "is not a run's file"),
+        (lambda table: table.iloc[[1, *range(1, 15)]], "lacks some problems or steps"),
+        (lambda table: table.iloc[::-1], "lacks some problems or steps"),
+        (lambda table: table.rename(columns={"step": "time"}), "is not a run's file"),
+    ],
+)
+def test_rows_that_are_missing_doubled_or_out_of_order_are_refused(
+    tmp_path: Path, change: Callable[[pd.DataFrame], pd.DataFrame], said: str
 ) -> None:
-    path = tmp_path / "4-left.parquet"
-    frame = spoil(curves())
-    assert f"{path}: {complaint}" in message(lambda: store.write_curves(path, frame, {}))
-    assert not path.exists()
-    frame.to_parquet(path)
-    assert f"{path}: {complaint}" in message(lambda: store.read_curves(path))
+    path = path_of(tmp_path, SPEC)
+    path.parent.mkdir()
+    path.write_bytes(with_table(change))
+    assert said in line(lambda: read(path))
 
 
-def test_figure_6_needs_the_architecture_and_integers_fit(tmp_path: Path) -> None:
-    path = tmp_path / "6-1-layer.parquet"
-    assert "missing column layers, units" in message(lambda: store.write_curves(path, curves(), {}))
-    store.write_curves(path, curves().assign(layers=1, units=20), {})
-    assert store.read_curves(path)["units"].dtype == np.int32
-    big = curves().assign(seed=2**40)
-    text = message(lambda: store.write_curves(tmp_path / "4-left.parquet", big, {}))
-    assert "column seed has values beyond 32 bits" in text
+def test_another_runs_file_is_refused(tmp_path: Path) -> None:
+    other = Store(tmp_path).write(run(replace(SPEC, seed=1)))
+    other.rename(path_of(tmp_path, SPEC))
+    assert "not the one that its name says" in line(lambda: Store(tmp_path).find(SPEC))
 
 
-@pytest.mark.parametrize("content", [b"a: [b", b"PAR1", b"\xff\xfe\xff", b"config: 3"])
-def test_a_damaged_provenance_is_refused_in_one_line(content: bytes, tmp_path: Path) -> None:
-    (tmp_path / "4-left.provenance.yaml").write_bytes(content)
-    with pytest.raises(InputError, match=r"4-left\.provenance\.yaml: no readable record$"):
-        store.read_provenance(tmp_path / "4-left.parquet")
+def test_a_folder_in_the_place_of_a_file_is_one_line(tmp_path: Path) -> None:
+    path_of(tmp_path, SPEC).mkdir(parents=True)
+    assert "cannot be read" in line(lambda: Store(tmp_path).find(SPEC))
 
 
-def test_a_result_without_provenance_has_an_empty_one(tmp_path: Path) -> None:
-    assert store.read_provenance(tmp_path / "4-left.parquet") == {}
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("in the way")
+    assert "cannot be written" in line(lambda: Store(tmp_path).write(run()))
 
 
-def test_provenance_says_how_and_not_where() -> None:
-    config = {
-        "data": {"dir": str(store.REPOSITORY / "data")},
-        "cache": "/elsewhere/cache/mnist",
-        "overrides": ["data.dir=/elsewhere/data", "rate=3e-4"],
-        "url": "https://example.org/a/b",
-        "rate": np.float64(0.1),
-        "steps": 100,
-        "early": None,
-    }
-    record = store.provenance(config, 12.34567)
-    assert record["config"] == {
-        "data": {"dir": "data"},
-        "cache": ".../mnist",
-        "overrides": ["data.dir=.../data", "rate=3e-4"],
-        "url": "https://example.org/a/b",
-        "rate": 0.1,
-        "steps": 100,
-        "early": None,
-    }
-    assert record["wall_time"] == 12.346
-    assert 0.01 < record["peak_memory"] < 100
-    assert record["packages"]["numpy"] == np.__version__
-    assert record["dirty"] in (True, False, None)
-    assert record["cores"] >= 1
-    text = yaml.safe_dump(record)
-    assert "someone" not in text
-    assert str(store.REPOSITORY) not in text
-    assert store.provenance(None, 0)["config"] is None
-
-
-def test_learned_names() -> None:
-    names = ["LSTM", "LSTM-sub", "SGD", "NAG", "ADAM", "RMSprop"]
-    assert [name for name in names if store.is_learned(name)] == ["LSTM", "LSTM-sub"]
+def test_a_killed_write_leaves_the_old_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = Store(tmp_path).write(run())
+    before = path.read_bytes()
+    monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    assert "No space left" in line(lambda: Store(tmp_path).write(replace(run(), losses=run().losses * 2)))
+    assert path.read_bytes() == before
+    assert os.listdir(path.parent) == [path.name]

@@ -206,7 +206,7 @@ def trainings(folder: Path, whole: Path) -> dict[str, Finished]:
 
 
 def test_a_run_leaves_its_files_and_no_others(whole: Path) -> None:
-    assert {path.name for path in whole.iterdir()} == FILES | {".hydra", "tensorboard"}
+    assert {path.name for path in whole.iterdir()} == FILES | {".hydra", ".lock", "tensorboard"}
     assert len(list((whole / "tensorboard").iterdir())) == 1
     history = pd.read_csv(whole / "history.csv")
     assert history["update"].tolist() == list(range(20, 241, 20))

@@ -32,7 +32,7 @@ def record(folder: Path, losses: list[float], learning_rate: float) -> Path:
         "optimizer": LSTM,
         "optimizee": {},
     }
-    origin = {"wall_time": 1800.0, "revision": "0123456789", "dirty": True, "config": config}
+    origin = {"seconds": 1800.0, "revisions": ["0123456789+"], "config": config}
     (folder / "provenance.yaml").write_text(yaml.safe_dump(origin))
     updates = [100 * (k + 1) for k in range(len(losses))]
     pd.DataFrame({"update": updates, "validation_loss": losses}).to_csv(folder / "history.csv", index=False)

@@ -1,5 +1,6 @@
 """Optimizers on data that they were not trained on: which one a panel means, and the way to the stored curves."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,22 +11,20 @@ from hydra import compose, initialize
 from omegaconf import DictConfig
 
 from experiments.composition.cli import plain
-from experiments.composition.panels import evaluate_panel, load_learned, select
-from experiments.results import store
+from experiments.composition.panel import compose_panel
+from experiments.results.making import Maker
 from l2l_tf.data.mnist import to_idx
 from l2l_tf.errors import InputError
-from l2l_tf.optimizers import everything
+from l2l_tf.optimizers import ParameterGroups, everything
 from l2l_tf.serialization.trained import build_optimizer, load_optimizer, read_variables, save_optimizer
 
 ALL = ["cifar10", "cifar10_single", "cifar10_sub5", "cifar10_sub2", "mnist"]
-# Two baselines, hardly tuned.
-LAZY = ["~baselines.RMSprop", "~baselines.ADAM", "tuning.problems=1", "tuning.per_decade=1"]
 MNIST = {"linear_0/w": tf.ones([4, 3]), "linear_0/b": tf.zeros([3])}
 
 
 def composed(experiment: str, *overrides: str) -> DictConfig:
     with initialize("../conf", version_base="1.3"):
-        return compose("evaluate", [f"experiment={experiment}", *overrides])
+        return compose("train", [f"experiment={experiment}", *overrides])
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +49,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def load(folder: Path, source: str) -> ParameterGroups:
+    return Maker(folder, folder, "data").load(source)
+
+
 def weights(folder: Path, source: str) -> dict[str, np.ndarray]:
-    return read_variables(load_learned(composed("mnist_transfer", f"results={folder}"), source))
+    return read_variables(load(folder, source))
 
 
 def test_a_group_of_a_trained_optimizer_updates_all_parameters(folder: Path) -> None:
@@ -60,7 +63,7 @@ def test_a_group_of_a_trained_optimizer_updates_all_parameters(folder: Path) -> 
     for name, array in second.items():
         np.testing.assert_array_equal(array, whole[f"1{name.removeprefix('0')}"])
     assert any((array != whole[name]).any() for name, array in second.items())
-    optimizer = load_learned(composed("mnist_transfer", f"results={folder}"), "cifar10:1")
+    optimizer = load(folder, "cifar10:1")
     updates, _ = optimizer.update(MNIST, optimizer.init(MNIST))
     assert updates.keys() == MNIST.keys()
 
@@ -79,35 +82,34 @@ def test_without_its_group_an_optimizer_of_two_fits_no_other_network(folder: Pat
     ],
 )
 def test_a_group_or_training_that_is_not_there_is_refused(folder: Path, source: str, line: str) -> None:
-    with pytest.raises(InputError) as refused:
-        weights(folder, source)
-    assert line in str(refused.value)
+    with pytest.raises(InputError, match=re.escape(line)):
+        load(folder, source)
 
 
 @pytest.mark.parametrize(
-    ("experiment", "home", "learned"),
+    ("guest", "home", "learned"),
     [
         (
-            "mnist_transfer",
+            "transfer_mnist",
             "figure_4_centre",
             {"LSTM-CIFAR-10", "LSTM-CIFAR-10-single", "LSTM-CIFAR-10-sub5", "LSTM-CIFAR-10-sub2"},
         ),
-        ("cifar10_transfer", "figure_7_left", {"LSTM-MNIST"}),
+        ("transfer_cifar10", "figure_7_left", {"LSTM-MNIST"}),
     ],
 )
 def test_transferred_optimizers_run_on_the_problems_of_the_panel_at_home(
-    folder: Path, experiment: str, home: str, learned: set[str]
+    folder: Path, guest: str, home: str, learned: set[str]
 ) -> None:
-    transfer = f"transfer_{experiment.removesuffix('_transfer')}"
-    tiny = [f"panels.{key}.{name}=2" for key in (home, transfer) for name in ("problems", "steps", "window")]
-    tiny += [f"results={folder}", f"data.dir={folder}/data", "+optimizee.data.verify=false", "optimizee.batch_size=4"]
-    curves = {}
-    for key in (home, transfer):
-        config = composed(experiment, *tiny, *LAZY, f"panel={key}")
-        (panel,) = select(config)
-        curves[key] = store.read_curves(evaluate_panel(config, panel))
-    assert set(curves[transfer].optimizer) == learned
-    assert set(curves[home].optimizer) == {"LSTM", "SGD", "NAG"}
-    both = [frame[frame.step == 0].groupby("seed").loss.agg(["min", "max"]) for frame in curves.values()]
-    np.testing.assert_allclose(both[0], both[1], rtol=1e-6)
-    assert both[0]["min"].nunique() == 2
+    tiny = [f"panel.{name}=2" for name in ("problems", "steps", "window")] + ["panel.keep_last=null"]
+    tiny += ["panel.baselines=null", "+optimizee.data.verify=false", "optimizee.batch_size=4"]
+    maker, runs = Maker(folder, folder, str(folder / "data")), {}
+    for key in (home, guest):
+        panel = compose_panel(key, tiny)
+        ((_, optimizee),) = panel.variations()
+        runs[key] = maker.test_runs(panel, optimizee)
+    assert set(runs[guest]) == learned
+    assert set(runs[home]) == {"LSTM"}
+    assert compose_panel(guest).beside == home
+    starts = np.array([run.losses[:, 0] for found in runs.values() for run in found.values()])
+    np.testing.assert_allclose(starts, starts[:1].repeat(len(starts), axis=0), rtol=1e-6)
+    assert len(set(starts[0])) == 2

@@ -3,7 +3,6 @@
 import functools
 import inspect
 import os
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -61,11 +60,10 @@ def command(
 
 
 def remove_empty_run() -> None:
-    """Removes the run's folder if it holds nothing but the configuration, which Hydra puts there before the run."""
-    settings = HydraConfig.get()
-    folder = Path(settings.runtime.output_dir)
-    if [path.name for path in folder.iterdir()] == [settings.output_subdir]:
-        shutil.rmtree(folder)
+    """Removes the run's folder, which Hydra makes before the run, if the run has left nothing in it."""
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    if not any(folder.iterdir()):
+        folder.rmdir()
 
 
 @contextmanager

@@ -146,31 +146,35 @@ class Panel:
         return int(first), int(last)
 
 
+EVALUATED = ("optimizee", "panel", "seed", "data")  # the parts of a configuration that a panel is made of
+
+
 def compose_panels(config: DictConfig) -> list[Panel]:
     """The panels that a command's configuration asks for: `panel`, or all of the experiment's.
+
+    Each is composed by itself, with what the command line says of it: an experiment is about training.
 
     Raises:
         InputError: there is none, or one is not as it must be.
     """
-    if config.get("panel"):
-        return [panel_of(config, str(HydraConfig.get().runtime.choices.get("panel", config.panel.name)))]
-    if not config.panels:
-        raise InputError(
-            "panel: none is chosen; choose one, such as panel=figure_4_left, or an experiment that has some"
-        )
-    overrides = [
-        override
-        for override in HydraConfig.get().overrides.task
-        if override.split("=")[0].lstrip("+~") not in ("experiment", "panel", "panels")
-    ]
-    return [compose_panel(str(key), overrides) for key in config.panels]
+    hydra = HydraConfig.get()
+    chosen = hydra.runtime.choices.get("panel")
+    keys = [chosen] if chosen else list(config.panels or [])
+    if not keys:
+        raise InputError("panel: none is chosen; choose one, such as panel=figure_4_left, or an experiment with panels")
+    overrides = [one for one in hydra.overrides.task if _key(one).split(".")[0] in EVALUATED and _key(one) != "panel"]
+    return [compose_panel(str(key), overrides) for key in keys]
+
+
+def _key(override: str) -> str:
+    return override.partition("=")[0].lstrip("+~")
 
 
 def compose_panel(key: str, overrides: Sequence[str] = ()) -> Panel:
     """A panel by the name of its file in `conf/panel/`.
 
     Args:
-        overrides: as on the command line; those of keys that an evaluation does not have (`schedule`) included.
+        overrides: as on the command line.
 
     Raises:
         InputError: there is none, or it is not as it must be.

@@ -136,10 +136,10 @@ def _verify(path: Path, content: bytes) -> None:
 
 
 def records(folder: Path) -> dict[str, dict[str, Any]]:
-    """The record of every run of a folder, its spec included, by hash.
+    """The record of every run of a folder, by hash; with its spec, and its accuracies if it has some.
 
     Raises:
         InputError: a file is damaged.
     """
     runs = {path.stem: read(path) for path in sorted((folder / "runs").glob("*.parquet"))}
-    return {name: {**run.record, "spec": asdict(run.spec)} for name, run in runs.items()}
+    return {name: {**run.record, "spec": asdict(run.spec), "accuracy": run.accuracy} for name, run in runs.items()}

@@ -1,0 +1,28 @@
+"""The real commands, run in this process, which has TensorFlow already."""
+
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+from l2l_tf.optimizers import everything
+from l2l_tf.serialization.trained import build_optimizer, read_variables, save_optimizer
+
+
+def call(command: str, *arguments: str) -> str:
+    """Runs `python -m experiments.<command>`; returns the line it ends with, empty if it ends well."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", [command, *arguments])
+        try:
+            runpy.run_module(f"experiments.{command}", run_name="__main__", alter_sys=True)
+        except SystemExit as ended:
+            return "" if not ended.code else str(ended.code)
+    return ""
+
+
+def save_lstm(results: Path, name: str, seed: int = 0, **arguments: float) -> Path:
+    """An untrained small LSTM in the place of a trained optimizer."""
+    lstm = {"_target_": "l2l_tf.optimizers.CoordinatewiseLSTM", "layers": [3], "seed": seed, **arguments}
+    save_optimizer(results / "trained" / name, lstm, read_variables(everything(build_optimizer(lstm))))
+    return results / "trained" / name

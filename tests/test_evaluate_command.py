@@ -1,0 +1,276 @@
+"""What `experiments.tune`, `evaluate` and `verify` use again, what they make anew, and what they never touch."""
+
+import contextlib
+import os
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from commands import call, save_lstm
+
+from experiments.results.making import Maker
+from experiments.results.run import Run
+from experiments.results.store import Store, read
+from l2l_tf.optimizers import NAG
+from l2l_tf.serialization.trained import load_optimizer, read_variables, save_optimizer
+
+TINY = [
+    "panel=figure_4_left",
+    "optimizee.dimension=2",
+    *(f"panel.{name}" for name in ("steps=3", "problems=2", "tuning.problems=2", "tuning.per_decade=1")),
+    "panel.tuning.low=1e-2",
+    "~panel.baselines.RMSprop",
+    "~panel.baselines.ADAM",
+]
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    save_lstm(tmp_path, "quadratic")
+    assert call("evaluate", *TINY, f"results={tmp_path}") == ""
+    return tmp_path
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted((folder / "runs").iterdir())}
+
+
+def values(folder: Path) -> dict[str, bytes]:
+    """The losses of every run, without the records, which have times in them."""
+    return {path.stem: read(path).losses.tobytes() for path in sorted((folder / "runs").glob("*.parquet"))}
+
+
+def by_optimizer(folder: Path) -> dict[str, list[Run]]:
+    found: dict[str, list[Run]] = {}
+    for path in (folder / "runs").glob("*.parquet"):
+        run = read(path)
+        found.setdefault(str(run.spec.optimizer["_target_"]).rpartition(".")[2], []).append(run)
+    return found
+
+
+def break_nag(monkeypatch: pytest.MonkeyPatch) -> None:
+    update = NAG.update
+    monkeypatch.setattr(NAG, "update", lambda self, *arguments: (0.5 * update(self, *arguments)[0], arguments[1]))
+
+
+def test_a_second_evaluation_makes_nothing(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = contents(results)
+    assert call("evaluate", *TINY, f"results={results}") == ""
+    assert contents(results) == before
+    assert f"0 runs made, {len(before)} were stored" in capsys.readouterr().out
+
+
+def test_refresh_makes_all_again_with_the_same_values(results: Path) -> None:
+    before, losses = contents(results), values(results)
+    assert call("evaluate", *TINY, f"results={results}", "refresh=true") == ""
+    assert values(results) == losses
+    assert all(content != before[name] for name, content in contents(results).items())
+
+
+def test_an_optimizer_whose_code_changed_runs_again_and_no_other(
+    results: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = contents(results)
+    break_nag(monkeypatch)
+    assert call("evaluate", *TINY, f"results={results}") == ""
+    changed = {name for name, content in contents(results).items() if before.get(name) != content}
+    runs = [read(results / "runs" / name) for name in changed]
+    assert {run.spec.optimizer["_target_"] for run in runs} == {"l2l_tf.optimizers.NAG"}
+    assert len([run for run in runs if not run.spec.mean]) == 1
+    assert "made again: the first losses are" in capsys.readouterr().out
+
+
+def test_new_weights_and_new_settings_of_a_learned_optimizer_are_new_runs(results: Path) -> None:
+    before = contents(results)
+    save_lstm(results, "quadratic", seed=1)
+    assert call("evaluate", *TINY, f"results={results}") == ""
+    save_lstm(results, "quadratic", seed=1, output_scale=0.5)
+    assert call("evaluate", *TINY, f"results={results}") == ""
+    assert {name: contents(results)[name] for name in before} == before
+    learned = by_optimizer(results)["CoordinatewiseLSTM"]
+    assert len(learned) == len({run.losses.tobytes() for run in learned}) == 3
+
+
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "emptied": lambda content: b"",
+    "cut short": lambda content: content[:-100],
+    "a byte changed": lambda content: content[:60] + bytes([content[60] ^ 1]) + content[61:],
+    "something else": lambda content: b"no",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_run_is_made_again_and_said(results: Path, damage: str, capsys: pytest.CaptureFixture[str]) -> None:
+    losses = values(results)
+    for path in (results / "runs").iterdir():
+        path.write_bytes(DAMAGES[damage](path.read_bytes()))
+    assert call("evaluate", *TINY, f"results={results}") == ""
+    assert values(results) == losses
+    assert "made again" in capsys.readouterr().out
+
+
+def test_a_run_of_another_panel_under_this_name_is_made_again(results: Path) -> None:
+    losses = values(results)
+    first, second, *_ = sorted((results / "runs").iterdir())
+    first.write_bytes(second.read_bytes())
+    assert call("evaluate", *TINY, f"results={results}") == ""
+    assert values(results) == losses
+
+
+def test_killed_anywhere_the_same_command_ends_with_the_same_values(
+    results: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected, write = values(results), Store.write
+    draw = random.Random(0)
+    for _ in range(5):
+        folder = tmp_path_factory.mktemp("killed")
+        save_lstm(folder, "quadratic")
+        left = draw.randrange(len(expected))
+
+        def killed(store: Store, run: Run) -> Path:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise KeyboardInterrupt
+            return write(store, run)
+
+        monkeypatch.setattr(Store, "write", killed)
+        with contextlib.suppress(KeyboardInterrupt):
+            call("evaluate", *TINY, f"results={folder}")
+        assert len(values(folder)) < len(expected)
+        monkeypatch.setattr(Store, "write", write)
+        assert call("evaluate", *TINY, f"results={folder}") == ""
+        assert values(folder) == expected
+
+
+def test_tuning_first_changes_nothing(results: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("tuned")
+    save_lstm(folder, "quadratic")
+    assert call("tune", *TINY, f"results={folder}") == ""
+    tuned = contents(folder)
+    assert call("evaluate", *TINY, f"results={folder}") == ""
+    assert {name: contents(folder)[name] for name in tuned} == tuned
+    assert values(folder) == values(results)
+
+
+def test_no_rate_is_chosen_at_the_edge_of_its_grid(results: Path) -> None:
+    for name, runs in by_optimizer(results).items():
+        rates = {float(run.spec.optimizer["learning_rate"]): run.final for run in runs if run.spec.mean}
+        if rates:
+            best = min(rates, key=lambda rate: rates[rate])
+            assert min(rates) < best < max(rates), name
+
+
+def test_all_optimizers_start_from_the_same_losses(results: Path) -> None:
+    starts = {tuple(run.losses[:, 0]) for runs in by_optimizer(results).values() for run in runs if not run.spec.mean}
+    assert len({tuple(np.round(np.array(start), 4)) for start in starts}) == 1
+
+
+def test_runs_of_ones_own_never_touch_the_stored_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the default place, `runs/`, with the trained optimizer of `results/`."""
+    monkeypatch.chdir(tmp_path)
+    save_lstm(Path("results"), "quadratic")
+    assert call("evaluate", *TINY) == ""
+    assert sorted(os.listdir("results")) == ["trained"]
+    made = contents(Path("runs/results"))
+    (Path("runs/results") / "runs").rename(Path("results/runs"))
+    assert call("evaluate", *TINY) == ""  # now they are in results/, and good for use
+    assert not Path("runs/results/runs").exists()
+    assert call("evaluate", *TINY, "panel.problems=3") == ""
+    assert contents(Path("results")) == made
+    assert len(contents(Path("runs/results"))) == 3  # three optimizers on three problems; the rates are those stored
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["panel=9-left"], "panel=9-left: must be one of"),
+        ([], "panel: none is chosen"),
+        (["panel=figure_4_left", "panel.problems=0"], "panel.problems=0: must be an integer of at least 1"),
+        (["panel=figure_4_left", "+panel.colour=red"], "panel: key=colour: must be one of base"),
+        (["panel=figure_4_left", "+panel.tuning.foo=1"], "panel.tuning: key=foo: must be one of finals"),
+        (["panel=figure_4_left", "panel.tuning.low=2"], "panel.tuning.low=2: must be at most panel.tuning.high=1.0"),
+        (["panel=figure_4_left", "+panel.learned.SGD=quadratic"], "panel.learned: SGD is one of panel.baselines too"),
+        (["panel=figure_4_left", "panel.learned.LSTM=nothing"], "no trained optimizer here; train it with python -m"),
+        (["panel=figure_4_left", "panel.window=200"], "panel.window=200: must be at most panel.steps=100"),
+    ],
+)
+def test_bad_input_gets_one_line(arguments: list[str], line: str, tmp_path: Path) -> None:
+    said = call("evaluate", *arguments, f"results={tmp_path}")
+    assert line.replace("must be one of base", "must be one of") in said
+    assert "\n" not in said
+    assert not (tmp_path / "runs").exists()
+
+
+# Verification: against the results of this repository, which are the paper's.
+
+
+def verify(*arguments: str) -> str:
+    return call("verify", "panels=[figure_4_left]", *arguments)
+
+
+def test_the_stored_quadratics_are_what_this_code_makes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert verify() == ""
+    assert "come out as stored" in capsys.readouterr().out
+
+
+def test_a_broken_optimizer_fails_verification_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    break_nag(monkeypatch)
+    assert "4-left NAG: NAG, learning rate" in verify()
+
+
+def test_a_changed_constant_fails_verification_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(NAG.__init__, "__defaults__", (0.91,))
+    assert "constants of NAG: momentum is 0.91 by default, 0.9 in conf/panel/_base.yaml" in verify()
+
+
+def test_a_missing_and_a_damaged_run_fail_verification(tmp_path: Path) -> None:
+    os.symlink(Path("results/trained").resolve(), tmp_path / "trained")
+    (tmp_path / "runs").mkdir()
+    for path in Path("results/runs").iterdir():
+        os.symlink(path.resolve(), tmp_path / "runs" / path.name)
+    assert verify(f"results={tmp_path}") == ""
+    runs = {path: read(path).spec for path in (tmp_path / "runs").iterdir()}
+    panel_run = next(
+        path
+        for path, spec in runs.items()
+        if "dimension" in spec.optimizee and not spec.mean and "alpha" in spec.optimizer
+    )
+    content = panel_run.read_bytes()
+    panel_run.unlink()
+    assert "no stored run of it" in verify(f"results={tmp_path}")
+    panel_run.write_bytes(content[:200] + bytes([content[200] ^ 1]) + content[201:])
+    assert f"{panel_run.name}: damaged" in verify(f"results={tmp_path}")
+
+
+def test_a_changed_weight_of_a_trained_optimizer_fails_verification(tmp_path: Path) -> None:
+    from experiments.results.verification import check_trained
+
+    source = Path("results/trained/quadratic")
+    for name in ("optimizer.yaml", "optimizer.safetensors", "provenance.yaml"):
+        (tmp_path / name).write_bytes((source / name).read_bytes())
+    assert check_trained(tmp_path, "data")[0]["problem"] == ""
+    weights = read_variables(load_optimizer(source))
+    next(iter(weights.values()))[0, 0] += 1e-3
+    config = __import__("yaml").safe_load((source / "optimizer.yaml").read_text())
+    save_optimizer(tmp_path, config, weights)
+    assert "is not the one of its record" in check_trained(tmp_path, "data")[0]["problem"]
+
+
+def test_the_probe_leaves_out_what_comes_after_divergence() -> None:
+    from experiments.results.making import agree
+
+    stored = np.array([1.0, 5.0, 50.0, 1e9], np.float32)
+    assert agree(stored, np.array([1.0, 5.0, 50.0, 2e9], np.float32))
+    assert not agree(stored, np.array([1.0, 5.01, 50.0, 1e9], np.float32))
+    assert not agree(stored, stored[:3])
+    assert agree(np.array([1.0, np.nan]), np.array([1.0, np.nan]))
+    assert not agree(np.array([1.0, np.nan]), np.array([1.0, 1.0]))
+
+
+def test_the_maker_reads_trained_optimizers_where_it_writes_first(tmp_path: Path) -> None:
+    save_lstm(tmp_path / "stored", "mnist")
+    maker = Maker(tmp_path / "own", tmp_path / "stored", "data")
+    assert len(maker.load("mnist").trainable_variables) == 4
