@@ -1,6 +1,7 @@
 """One table that compares the runs of a multirun: `sweep.parquet` and `sweep.csv` in the multirun's folder."""
 
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +15,25 @@ from experiments.composition.cli import BAD_INPUT, one_line
 from experiments.results.tables import write_table
 from l2l_tf.files import write_whole
 
-ERROR = "error.txt"  # in the folder of a run that failed: why
+ERROR = "error.txt"  # in the folder of a run that failed: why, in one line; below it, the traceback of a surprise
 
 
 class CompareRuns(Callback):
     """Hydra callback that gathers the histories of all runs when the multirun ends, and says which runs failed."""
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
-        """Notes in a run's folder why it failed, and lets Hydra, which would end the multirun there, go on."""
+        """Notes in a run's folder why it failed, and lets Hydra, which would end the multirun there, go on.
+
+        It runs where the job ran, but for a job whose worker was lost: for that one, where the multirun was started.
+        """
         if config.hydra.mode != RunMode.MULTIRUN:
             return
         note = Path(config.hydra.runtime.output_dir) / ERROR
-        error = job_return._return_value  # the property `return_value` raises it
         if job_return.status == JobStatus.COMPLETED:
             note.unlink(missing_ok=True)  # of an earlier attempt
-        elif isinstance(error, BAD_INPUT):
-            write_whole(note, one_line(error).encode())
+        else:
+            error = job_return._return_value  # the property `return_value` raises it
+            write_whole(note, reason(error).encode())
             job_return.status, job_return.return_value = JobStatus.COMPLETED, float("inf")  # worst for any sweeper
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
@@ -38,12 +42,22 @@ class CompareRuns(Callback):
         table = compare(folder)
         if table.empty:
             return
+        varying = [name for name in table if name == "run" or len(set(table[name])) > 1]
         write_table(folder / "sweep", table)
         write_whole(folder / "sweep.parquet", table.to_parquet(index=False))
-        print(f"{folder / 'sweep.csv'}\n{table.to_string(index=False)}")
-        failed = table.error[table.error != ""]
+        print(f"{folder / 'sweep.csv'}\n{table[varying].to_string(index=False)}")
+        failed = table[table.error != ""]
         if len(failed):
-            sys.exit(f"error: {len(failed)} of {len(table)} runs failed, sweep.csv says which; {failed.iloc[0]}")
+            print("\n".join(failed.run + ": " + failed.error), file=sys.stderr)
+            sys.exit(f"error: {len(failed)} of {len(table)} runs failed, {folder / 'sweep.csv'} says which and why")
+
+
+def reason(error: BaseException) -> str:
+    """Why a run failed: a line for what can be expected, a line and the traceback for what cannot."""
+    if isinstance(error, BAD_INPUT):
+        return one_line(error)
+    line = " ".join(f"{type(error).__name__}: {error}".split())
+    return "\n\n".join([f"{line}; the run's {ERROR} has the traceback", "".join(traceback.format_exception(error))])
 
 
 def compare(folder: Path) -> pd.DataFrame:
@@ -67,7 +81,7 @@ def _outcome(run: Path) -> dict[str, Any]:
         best = rounds.iloc[int(rounds.validation_loss.argmin())]
         outcome["best_validation_loss"], outcome["best_epoch"] = best.validation_loss, best.epoch
         outcome["epochs"], outcome["seconds"] = rounds.epoch.iloc[-1], rounds.seconds.sum()
-    return outcome | {"error": note.read_text() if note.exists() else ""}
+    return outcome | {"error": note.read_text().partition("\n")[0] if note.exists() else ""}
 
 
 def _overrides(run: Path) -> dict[str, str]:
