@@ -196,12 +196,13 @@ def trainings(folder: Path, whole: Path) -> dict[str, Finished]:
         ],
     }
     commands = [[*arguments, f"hydra.run.dir={folder / name}"] for name, arguments in lines.items()]
-    commands.append(["-m", *QUICK, "schedule.learning_rate=0.01,0.001", f"hydra.sweep.dir={folder / 'sweep'}"])
+    here = ["-m", "hydra/launcher=basic", *QUICK]  # in this process, one job after the other
+    commands.append([*here, "schedule.learning_rate=0.01,0.001", f"hydra.sweep.dir={folder / 'sweep'}"])
     diverging = folder / "diverging"
     diverging.joinpath("2").mkdir(parents=True)
     diverging.joinpath("2", "error.txt").write_text("of an earlier attempt")
     numbered = [f"hydra.sweep.dir={diverging}", "hydra.sweep.subdir=${hydra:job.num}"]
-    commands.append(["-m", *QUICK, "schedule.learning_rate=1e30,-1,0.001", *numbered])
+    commands.append([*here, "schedule.learning_rate=1e30,-1,0.001", *numbered])
     return dict(zip([*lines, "sweep", "diverging"], train_all(*commands), strict=True))
 
 
@@ -309,7 +310,9 @@ def test_runs_that_fail_do_not_stop_the_others_of_a_multirun_and_are_marked_in_i
 ) -> None:
     run = trainings["diverging"]
     assert run.status == 1
-    assert re.fullmatch(r"error: 2 of 3 runs failed, sweep\.csv says which; .*rate=.*", run.err.splitlines()[-1])
+    *lines, last = run.err.splitlines()[-3:]
+    assert all(re.fullmatch(r"[01]: .*schedule\.learning_rate=.*", line) for line in lines)
+    assert re.fullmatch(r"error: 2 of 3 runs failed, .*sweep\.csv says which and why", last)
     assert run.err.lower().count("error") == 1
     assert "Traceback" not in run.err
     table = pd.read_csv(folder / "diverging" / "sweep.csv", index_col="schedule.learning_rate", keep_default_na=False)
