@@ -1,4 +1,10 @@
-"""What a meta-step costs, in seconds and in memory, and what sampling saves: `python -m experiments.bench`."""
+"""What a meta-step costs, in seconds and in memory, and what sampling saves: `python -m experiments.bench`.
+
+Main keys:
+    studies=[engine,sampling]  which of the two
+    folder=FOLDER              where the tables and the figure go
+    quick=true                 tiny sizes, only to see that everything runs
+"""
 
 import time
 from collections.abc import Mapping

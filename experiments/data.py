@@ -1,4 +1,9 @@
-"""Puts the data sets on disk: `python -m experiments.data [dir=data] [sets=[mnist,cifar10]]`."""
+"""Puts the data sets on disk, every file verified by its SHA-256: `python -m experiments.data`.
+
+Main keys:
+    sets=[mnist,cifar10]  which
+    dir=FOLDER            where; the other commands look there with data.dir=FOLDER
+"""
 
 from omegaconf import DictConfig, ListConfig
 

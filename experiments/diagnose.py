@@ -2,6 +2,11 @@
 
 Examines the φ that training started with, the best one and the last one; prints what it measures, what healthy values
 look like and what to try otherwise, and names the fault. `diagnosis.csv` and `diagnosis.png` go to the run's folder.
+
+Main keys:
+    FOLDER      that experiments.train left
+    problems=N  validation problems that it is examined on
+    horizon=N   how many times the trained length to go on
 """
 
 import io

@@ -1,7 +1,14 @@
 """Meta-trains an optimizer: `python -m experiments.train experiment=quadratic schedule.learning_rate=3e-4`.
 
 The run's folder gets `optimizer.safetensors` and `optimizer.yaml` (the best φ so far), `checkpoint.safetensors`,
-`history.csv`, `provenance.yaml` and a TensorBoard log. The same command again goes on where it was interrupted.
+`history.csv`, `provenance.yaml` and a TensorBoard log. The same command again goes
+on where it was interrupted.
+
+Main keys:
+    experiment=NAME       what is trained on what, and for how long; conf/experiment has them
+    schedule.epochs=N     how long, schedule.learning_rate=RATE how fast
+    hydra.run.dir=FOLDER  where it goes
+    -m KEY=A,B            trains for each of the values, several at once, and compares them
 """
 
 from functools import partial

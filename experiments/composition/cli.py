@@ -21,6 +21,7 @@ from l2l_tf.errors import InputError
 
 CONF = Path(__file__).resolve().parent.parent.parent / "conf"
 BAD_INPUT = (InputError, HydraException, OmegaConfBaseException, OSError)
+OmegaConf.register_new_resolver("docstring", lambda: (sys.modules["__main__"].__doc__ or "").strip(), replace=True)
 
 
 def command(
