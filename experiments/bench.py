@@ -21,7 +21,8 @@ from tqdm import tqdm
 
 from experiments.benchmarks import sampling
 from experiments.benchmarks.measure import METHODS, OPTIMIZEES, Job, apart, measure
-from experiments.composition.cli import command, plain
+from experiments.composition.build import plain
+from experiments.composition.cli import command
 from experiments.reports.figures import style
 from experiments.results.record import write_record
 from experiments.results.tables import write_table
@@ -62,7 +63,7 @@ def compare(job: Job, gib: float | None, bar: tqdm) -> list[dict[str, Any]]:
     rows = [row("optimizees", replace(job, methods=(name,), repeats=1), gib, bar) for name in job.methods]
     fitting = tuple(entry["method"] for entry in rows if not np.isnan(entry["peak_gib"]))
     bar.set_postfix_str(f"{job.optimizee}, side by side")
-    found = apart(gib and 10 * gib, measure, replace(job, methods=fitting))
+    found = apart(gib and 10 * gib, measure, replace(job, methods=fitting)) or {"seconds": {}}
     bar.update()
     return [entry | {"seconds": found["seconds"].get(entry["method"], np.nan)} for entry in rows]
 

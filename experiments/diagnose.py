@@ -12,28 +12,38 @@ Main keys:
 import io
 import sys
 import textwrap
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import yaml
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from omegaconf import DictConfig, OmegaConf
 
-from experiments.composition.cli import build, command, plain, training_optimizee, tuning_optimizee
+from experiments.composition.build import (
+    build,
+    own_or_trusted,
+    plain,
+    read_config,
+    training_optimizee,
+    tuning_optimizee,
+)
+from experiments.composition.cli import command
+from experiments.composition.schema import Trained, check
 from experiments.reports.figures import style
 from experiments.results.tables import write_table
 from experiments.results.trainings import fingerprint
+from l2l_tf.checks import instance_of
 from l2l_tf.diagnostics.measures import Examiner
 from l2l_tf.diagnostics.rules import Finding, find_faults
 from l2l_tf.errors import InputError
-from l2l_tf.files import load_arrays, write_whole
+from l2l_tf.files import load_arrays, regular_file, write_whole
 from l2l_tf.meta import Schedule
 from l2l_tf.meta.checkpoint import Weights, load_checkpoint
 from l2l_tf.optimizers import everything
+from l2l_tf.serialization.build import Resolve
 from l2l_tf.serialization.trained import read_variables
 
 HISTORY = ("update", "meta_loss", "validation_loss")
@@ -125,10 +135,15 @@ MEASURES = (
 
 @dataclass(frozen=True)
 class Run:
-    """What a training left: its configuration, the φ worth examining by name, and the history of its rounds."""
+    """What a training left: its configuration, the φ worth examining by name, and the history of its rounds.
+
+    Attributes:
+        resolve: finds what the configuration, which others may have written, may name.
+    """
 
     folder: Path
     config: DictConfig
+    resolve: Resolve
     phis: dict[str, Weights]
     history: pd.DataFrame
 
@@ -144,8 +159,9 @@ def main(config: DictConfig) -> None:
     """Diagnoses the run in the folder `run`."""
     if config.run is None:
         raise InputError("run=null: must be the folder that experiments.train left, such as runs/quadratic")
-    run = read_run(Path(str(config.run)), config.data.dir)
-    schedule = build(run.config.schedule)
+    run = read_run(Path(config.run), config.data.dir, own_or_trusted(config.trust))
+    schedule = build(run.config.schedule, run.resolve)
+    instance_of("schedule", schedule, Schedule)
     tables = examine(run, schedule, config.problems, config.horizon)
     findings = find_faults(tables, schedule)
     table = pd.concat(
@@ -159,43 +175,44 @@ def main(config: DictConfig) -> None:
 # Reading what the training left.
 
 
-def read_run(folder: Path, data: str | None) -> Run:
+def read_run(folder: Path, data: str | None, resolve: Resolve) -> Run:
     """Reads a run's folder, whatever of it is there: a run that stopped at its first NaN has no checkpoint.
 
     Args:
         data: folder of the data sets; None for the one that the training used.
+        resolve: finds what the configuration may name.
 
     Raises:
         InputError: there is no run here, or one of its files is damaged.
     """
-    config = read_config(folder)
+    config = training_config(folder)
     if data is not None and "data" in config.optimizee:
         config.optimizee.data.directory = data
-    phis = {"untrained": read_variables(everything(build(config.optimizer)))}
+    phis = {"untrained": read_variables(everything(build(config.optimizer, resolve)))}
     checkpoint, trained = folder / "checkpoint.safetensors", folder / "optimizer.safetensors"
     if checkpoint.exists():
         loaded = load_checkpoint(checkpoint, fingerprint(plain(config)))
         phis |= {"best": loaded.best_weights, "last": loaded.weights}
     elif trained.exists():  # a trained optimizer that was taken out of its run
         phis |= {"last": load_arrays(trained)}
-    return Run(folder, config, phis, read_history(folder / "history.csv"))
+    return Run(folder, config, resolve, phis, read_history(folder / "history.csv"))
 
 
-def read_config(folder: Path) -> DictConfig:
+def training_config(folder: Path) -> DictConfig:
     """The composed configuration, from the provenance of the last round or, before the first, from Hydra's own copy."""
     paths = [folder / "provenance.yaml", folder / ".hydra" / "config.yaml"]
-    path = next((path for path in paths if path.is_file()), None)
+    path = next((path for path in paths if path.exists()), None)
     if path is None:
         raise InputError(f"run={folder}: experiments.train left nothing here (no provenance.yaml, no .hydra)")
-    try:
-        content = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not readable as YAML ({' '.join(str(error).split())})") from error
+    content = read_config(path)
     config = content.get("config") if path.name == "provenance.yaml" and isinstance(content, dict) else content
-    missing = {"optimizee", "optimizer", "schedule", "seed"} - set(config if isinstance(config, dict) else ())
-    if missing:
-        raise InputError(f"{path}: holds no training's configuration ({', '.join(sorted(missing))} missing)")
-    return OmegaConf.create(config)
+    known = [field.name for field in fields(Trained)]
+    described = {key: value for key, value in config.items() if key in known} if isinstance(config, dict) else {}
+    try:
+        check(described := {"train_on": {}, "tune_on": {}} | described, Trained)
+    except InputError as error:
+        raise InputError(f"{path}: holds no training's configuration: {error}") from error
+    return OmegaConf.create(described)
 
 
 def read_history(path: Path) -> pd.DataFrame:
@@ -203,7 +220,9 @@ def read_history(path: Path) -> pd.DataFrame:
     if not path.exists():
         return pd.DataFrame(columns=list(HISTORY))
     try:
-        history = pd.read_csv(path)
+        history = pd.read_csv(regular_file(path))
+    except InputError:
+        raise
     except ValueError as error:  # pandas' parser errors are ValueErrors, and so is text that is not UTF-8
         raise InputError(f"{path}: not readable as CSV ({' '.join(str(error).split())})") from error
     missing = [name for name in HISTORY if name not in history]
@@ -220,9 +239,9 @@ def read_history(path: Path) -> pd.DataFrame:
 def examine(run: Run, schedule: Schedule, problems: int, horizon: int) -> dict[str, pd.DataFrame]:
     """The measures of each φ; of the best one only the losses."""
     examiner = Examiner(
-        optimizee=training_optimizee(run.config),
-        validation_optimizee=tuning_optimizee(run.config, run.config.optimizee),
-        optimizer=build(run.config.optimizer),
+        optimizee=training_optimizee(run.config, run.resolve),
+        validation_optimizee=tuning_optimizee(run.config, run.config.optimizee, run.resolve),
+        optimizer=build(run.config.optimizer, run.resolve),
         schedule=schedule,
         seed=run.config.seed,
         problems=min(problems, schedule.validation.problems),

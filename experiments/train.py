@@ -17,7 +17,8 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from experiments.composition.cli import build, command, plain, training_optimizee, tuning_optimizee
+from experiments.composition.build import build, plain, training_optimizee, tuning_optimizee
+from experiments.composition.cli import command
 from experiments.composition.labels import check_training_labels
 from experiments.results.trainings import Training, fingerprint, one_training
 from l2l_tf.meta.checkpoint import Checkpoint

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from l2l_tf.errors import InputError
+from l2l_tf.interrupts import one_line_interrupts
 from l2l_tf.startup import prepare_tensorflow
 
 prepare_tensorflow()
@@ -21,7 +22,8 @@ class Parser(argparse.ArgumentParser):
 
 def run(command: Callable[[Sequence[str] | None], None], arguments: Sequence[str] | None = None) -> None:
     """Runs a command on the given arguments, or on those of the command line."""
-    try:
-        command(arguments)
-    except (InputError, OSError) as error:
-        sys.exit(f"error: {' '.join(str(error).split())}")
+    with one_line_interrupts():
+        try:
+            command(arguments)
+        except (InputError, OSError) as error:
+            sys.exit(f"error: {' '.join(str(error).split())}")

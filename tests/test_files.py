@@ -16,7 +16,7 @@ from hypothesis.extra import numpy as arrays_of
 from refusals import refusal
 
 from l2l_tf.files import load_arrays, save_arrays, write_whole
-from l2l_tf.meta.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from l2l_tf.meta.checkpoint import ROUND, Checkpoint, load_checkpoint, save_checkpoint
 from l2l_tf.optimizers import SGD, Adam, CoordinatewiseLSTM, ParameterGroups, everything
 from l2l_tf.serialization.trained import build_optimizer, load_optimizer, read_variables, save_optimizer
 
@@ -138,7 +138,7 @@ CHECKPOINT = Checkpoint(
     best_weights={"0/w": np.array([[7.0, 8.0]], np.float32)},
     best_loss=0.1 + 0.2,
     rounds_since_best=2,
-    history=[{"update": 5, "validation_loss": 1 / 3}, {"update": 10, "validation_loss": 0.5}],
+    history=[dict.fromkeys(ROUND, 1 / 3) | {"update": 5}, dict.fromkeys(ROUND, 0.5) | {"update": 10}],
 )
 
 
@@ -294,11 +294,14 @@ def test_a_damaged_configuration_is_refused(folder: Path, content: bytes, says: 
         ({"_target_": "Adam"}, "must be"),
         ({"_target_": "l2l_tf.optimizers.Identity", "layers": None}, "Identity"),
         ({"layers": [0]}, "optimizer.layers=0"),
-        ({"layers": 3}, "CoordinatewiseLSTM"),
+        ({"layers": 3}, "optimizer.layers=3: must be a list"),
         ({"preprocessing": {"_target_": "subprocess.run", "args": "true"}}, "_target_=subprocess.run"),
         ({"preprocessing": {"_target_": "l2l_tf.optimizers.LogAndSign", "p": -1}}, "preprocessing.p=-1"),
-        ({"preprocessing": 5}, "CoordinatewiseLSTM"),
-        ({"momentum": 0.9}, "momentum"),
+        ({"preprocessing": 5}, "optimizer.preprocessing=5: must be of type Preprocessing"),
+        (
+            {"momentum": 0.9},
+            "optimizer.momentum=0.9: l2l_tf.optimizers.CoordinatewiseLSTM has no such argument; it has",
+        ),
         ({"dtype": "float33"}, "float33"),
     ],
 )

@@ -81,7 +81,7 @@ def test_a_wrong_assignment_is_refused(patterns: list[list[str]], line: str) -> 
 
 
 def test_no_groups_at_all_are_refused() -> None:
-    with pytest.raises(InputError, match="at least one group"):
+    with pytest.raises(InputError, match="must be a list of 1 to 32 groups"):
         ParameterGroups([])
 
 

@@ -241,7 +241,7 @@ def test_minibatches_are_the_same_for_every_optimizer() -> None:
     # One that moves nothing and one that moves: the first loss of both, and the minibatches of all steps.
     classifier = tiny_classifier(initial_deviation=1.0)
     keys = seeds.problem_keys(0, "test", [0])
-    still, moving = CoordinatewiseLSTM(layers=(), output_scale=0.0), CoordinatewiseLSTM(layers=(), seed=1)
+    still, moving = CoordinatewiseLSTM(layers=(), output_deviation=0.0), CoordinatewiseLSTM(layers=(), seed=1)
     losses, gradients, params = [], [], {}
     for optimizer in (everything(still), everything(moving)):
         begin = start(classifier, optimizer, keys)

@@ -5,7 +5,6 @@ reported as such; methods that are compared are timed in one process, turn about
 """
 
 import multiprocessing
-import resource
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from experiments.benchmarks.memory import GIB, peak_memory
+from experiments.benchmarks.memory import limit_memory, peak_memory
 from l2l_tf import seeds
 from l2l_tf.data import Images
 from l2l_tf.meta import Replay, autodiff
@@ -199,13 +198,14 @@ def turn_about(functions: Mapping[Any, Callable[[], Any]], repeats: int) -> dict
 def measure(job: Job) -> dict[str, Any]:
     """Median seconds of each method, and the process's peak resident memory in GiB."""
     seconds = turn_about(methods(job), job.repeats)
-    return {"seconds": seconds, "peak": peak_memory()}
+    peak = peak_memory()
+    return {"seconds": seconds, "peak": np.nan if peak is None else peak}
 
 
 def within_limit(gib: float, task: Callable[[Any], Any], argument: Any) -> Any:
     """`task(argument)` under a limit of memory, in this process; None if that is not enough."""
     tf.get_logger().setLevel("ERROR")  # one function after the other is traced here, and that is no mistake
-    resource.setrlimit(resource.RLIMIT_AS, (int(gib * GIB), int(gib * GIB)))
+    limit_memory(gib)
     try:
         return task(argument)
     except (MemoryError, tf.errors.ResourceExhaustedError, tf.errors.InternalError):

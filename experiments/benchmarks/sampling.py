@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from experiments.benchmarks.measure import apart, make_lstm, make_optimizee, turn_about
 from l2l_tf import seeds
 from l2l_tf.data import load_mnist
+from l2l_tf.errors import InputError
 from l2l_tf.meta import Replay, Schedule
 from l2l_tf.meta.gradient import Unroll, Unroller
 from l2l_tf.meta.replay import Replayer
@@ -64,7 +65,12 @@ def study(config: DictConfig) -> pd.DataFrame:
                 phases=2 if config.quick else 5,
                 draws=2 if config.quick else 20,
             )
-            rows += apart(config.memory_limit, look_at, subject)
+            found = apart(config.memory_limit, look_at, subject)
+            if found is None:
+                raise InputError(
+                    f"memory_limit={config.memory_limit}: is too little for {optimizee}; must be more, or null for none"
+                )
+            rows += found
     return pd.DataFrame(rows)
 
 

@@ -1,10 +1,11 @@
 """What every command shares: Hydra around it, and one clear line instead of a traceback when the input is wrong."""
 
 import functools
-import inspect
+import hashlib
+import io
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,15 +14,50 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, MissingConfigException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from l2l_tf.checks import one_of
+from experiments.composition import schema
+from experiments.composition.build import (  # noqa: F401 - for those that import them from here
+    build,
+    build_optimizee,
+    plain,
+    training_optimizee,
+    tuning_optimizee,
+)
+from experiments.composition.schema import SCHEMAS
+from l2l_tf.checks import shown
 from l2l_tf.errors import InputError
+from l2l_tf.interrupts import one_line_interrupts
 
+MOST_OF_A_NAME = 200  # of the 255 bytes that a file system gives a folder's name
 CONF = Path(__file__).resolve().parent.parent.parent / "conf"
 BAD_INPUT = (InputError, HydraException, OmegaConfBaseException, OSError)
 OmegaConf.register_new_resolver("docstring", lambda: (sys.modules["__main__"].__doc__ or "").strip(), replace=True)
+
+
+def folder_name(overrides: Iterable[str]) -> str:
+    """A run's folder after its overrides, `optimizer=lstm,seed=1`, in their order; a digest stands for what is no name.
+
+    Where the data is says nothing about a run, and which experiment it is, is the folder above.
+    """
+    kept = []
+    for override in sorted(overrides):
+        key, _, value = override.partition("=")
+        if key.lstrip("+") in ("experiment", "data.dir"):
+            continue
+        is_name = len(value) <= 40 and not set(value) & set("/\\\0\n")
+        kept.append(override if is_name else f"{key}={digest(value)}")
+    name = ",".join(kept)
+    return name if len(name.encode()) <= MOST_OF_A_NAME else f"{name[:100]}...{digest(name)}"
+
+
+def digest(text: str) -> str:
+    """Eight characters that tell one text from another."""
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+OmegaConf.register_new_resolver("folder_name", folder_name, replace=True)
 
 
 def command(
@@ -37,22 +73,29 @@ def command(
     def decorate(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
         @functools.wraps(task)
         def job(config: DictConfig) -> Any:
-            os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(threads_of_an_operation(config)))
             if HydraConfig.get().mode == RunMode.MULTIRUN:  # which goes on with the other runs before it ends
-                return task(config)
+                return run_task(config)
             with one_line_errors():  # here and not only around Hydra, which prints a line of its own for a failed job
                 try:
-                    return task(config)
+                    return run_task(config)
                 except BAD_INPUT:
                     remove_empty_run()
                     raise
+
+        def run_task(config: DictConfig) -> Any:
+            schema.check(OmegaConf.to_container(config, resolve=True, throw_on_missing=True), SCHEMAS[config_name])
+            os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(threads_of_an_operation(config)))
+            return task(config)
 
         run = hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(job)
 
         @functools.wraps(task)
         def main() -> None:
             os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here, instead of being printed by Hydra
-            with one_line_errors():
+            for stream in (sys.stdout, sys.stderr):
+                if isinstance(stream, io.TextIOWrapper):
+                    stream.reconfigure(errors="replace")  # a terminal that has no φ
+            with one_line_interrupts(), one_line_errors():
                 run()
 
         return main
@@ -69,15 +112,17 @@ def remove_empty_run() -> None:
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Bad input within the block ends the program: one line on standard error, status 1."""
+    """Bad input within the block, or too little memory, ends the program: one line on standard error, status 1."""
     try:
         yield
     except BAD_INPUT as error:
         sys.exit(f"error: {one_line(error)}")
-    except ValueError as error:
-        if "Config group override" not in str(error):  # Hydra's for optimizer=null
-            raise
-        sys.exit(f"error: {error}")
+    except Exception as error:
+        if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":  # TensorFlow's
+            sys.exit(f"error: too little memory or disk: {shown(error, 300)}")
+        if "Config group override" in str(error):  # Hydra's ValueError for optimizer=null
+            sys.exit(f"error: {error}")
+        raise
 
 
 def one_line(error: BaseException) -> str:
@@ -92,6 +137,8 @@ def one_line(error: BaseException) -> str:
         return f"{group}={name}: must be one of {', '.join(sorted(error.options))}"
     if isinstance(error.__cause__, ConfigAttributeError | ConfigKeyError):
         return unknown_key(str(error), error.__cause__)
+    if isinstance(error, OSError) and error.filename is None and HydraConfig.initialized():
+        return f"{HydraConfig.get().runtime.output_dir}: {error.strerror or error}"  # such as a full disk
     return " ".join(str(error).split())
 
 
@@ -101,64 +148,3 @@ def unknown_key(message: str, cause: OmegaConfBaseException) -> str:
     known = [str(key) for key in cause.parent_node or () if key not in ("_target_", "hydra")]
     keys = f"the keys of {node or 'the configuration'} are {', '.join(known)}" if known else f"{node} has no keys"
     return f"{message.rpartition('+')[2]}: {cause.full_key} is unknown; {keys}"
-
-
-def build(config: DictConfig, **changes: Any) -> Any:
-    """Instantiates a configuration node, lists and dicts as plain ones; `changes` go to its arguments.
-
-    Raises:
-        InputError: an argument that is unknown or not allowed.
-    """
-    return hydra.utils.instantiate(config, _convert_="all", **changes)
-
-
-def build_optimizee(config: DictConfig, split: str, changes: DictConfig | None = None) -> Any:
-    """The optimizee on one split of its data ("train", "validation", "test"), where it has data.
-
-    Args:
-        changes: what is different about it, by its keys; `data.split` goes before `split`.
-    """
-    of_split = {"data": {"split": split}} if "data" in config else {}
-    with open_dict(config):
-        changed = OmegaConf.merge(config, of_split, changes or {})
-    assert isinstance(changed, DictConfig)
-    return build(changed)
-
-
-def training_optimizee(config: DictConfig) -> Any:
-    """The optimizee that the optimizer is trained on: on the training split, with what `train_on` changes.
-
-    Raises:
-        InputError: `train_on` has a key that the optimizee has no argument for, or names another split.
-    """
-    return build_optimizee(config.optimizee, "train", _changes(config, "train_on", ["train"]))
-
-
-def tuning_optimizee(config: DictConfig, variant: DictConfig) -> Any:
-    """The optimizee that choices are made on, a panel's `variant` for baselines, the training's own for early stopping.
-
-    It is on validation images, as `tune_on` changes it.
-
-    Raises:
-        InputError: `tune_on` has a key that the optimizee has no argument for, or names the test split.
-    """
-    return build_optimizee(variant, "validation", _changes(config, "tune_on", ["train", "validation"]))
-
-
-def _changes(config: DictConfig, key: str, splits: list[str]) -> DictConfig:
-    changes = config.get(key) or OmegaConf.create()
-    if changes:
-        allowed = inspect.signature(hydra.utils.get_object(config.optimizee._target_)).parameters
-        for argument in changes:
-            one_of(f"{key}: key", str(argument), allowed)
-        split = OmegaConf.select(changes, "data.split")
-        if split is not None:
-            one_of(f"{key}.data.split", split, splits)
-    return changes
-
-
-def plain(config: DictConfig) -> dict[str, Any]:
-    """A configuration as plain dicts and lists, interpolations resolved."""
-    container = OmegaConf.to_container(config, resolve=True)
-    assert isinstance(container, dict)
-    return {str(key): value for key, value in container.items()}

@@ -81,7 +81,7 @@ def _outcome(run: Path) -> dict[str, Any]:
         best = rounds.iloc[int(rounds.validation_loss.argmin())]
         outcome["best_validation_loss"], outcome["best_epoch"] = best.validation_loss, best.epoch
         outcome["epochs"], outcome["seconds"] = rounds.epoch.iloc[-1], rounds.seconds.sum()
-    return outcome | {"error": note.read_text().partition("\n")[0] if note.exists() else ""}
+    return outcome | {"error": note.read_text(encoding="utf-8").partition("\n")[0] if note.exists() else ""}
 
 
 def _overrides(run: Path) -> dict[str, str]:

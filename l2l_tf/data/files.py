@@ -1,4 +1,4 @@
-"""The data sets' files: read whole, verified by SHA-256."""
+"""The data sets' folder, and their files verified by SHA-256."""
 
 import hashlib
 from pathlib import Path
@@ -17,18 +17,6 @@ def folder(directory: str | Path) -> Path:
     if not isinstance(directory, str | Path) or not str(directory):
         raise InputError(f"data.dir={directory}: must be the path of a folder")
     return Path(directory)
-
-
-def read_bytes(path: Path) -> bytes:
-    """Contents of a file.
-
-    Raises:
-        InputError: it cannot be read.
-    """
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
 def verify_sha256(source: object, expected: str, *contents: bytes | np.ndarray) -> None:

@@ -36,7 +36,9 @@ def checked(source: object, images: np.ndarray, labels: np.ndarray) -> Images:
         )
     if labels.shape != images.shape[:1]:
         raise InputError(f"{source}: {len(images)} images but labels {list(labels.shape)}: must be one label an image")
-    if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= LABELS:
+    if labels.dtype.kind not in "iu":
+        raise InputError(f"{source}: labels of type {labels.dtype}: must be integers from 0 to {LABELS - 1}")
+    if labels.min() < 0 or labels.max() >= LABELS:
         raise InputError(f"{source}: labels {labels.min()} to {labels.max()}: must be integers from 0 to {LABELS - 1}")
     return Images(images, labels.astype(np.int32))
 

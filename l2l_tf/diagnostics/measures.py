@@ -16,6 +16,7 @@ from l2l_tf.checks import at_least
 from l2l_tf.evaluation.evaluate import Evaluator
 from l2l_tf.meta import Schedule
 from l2l_tf.meta.gradient import Unroll, Unroller
+from l2l_tf.meta.schedule import MOST_STEPS
 from l2l_tf.optimizees.base import Optimizee, Parameters, batch_loss_and_gradients
 from l2l_tf.optimizees.sonnet_classifier import SonnetClassifier
 from l2l_tf.optimizers import (
@@ -73,9 +74,9 @@ class Examiner:
         self.optimizer = everything(optimizer)
         self.variables = self.optimizer.trainable_variables
         self.schedule = schedule
-        self.seed = at_least("seed", seed, 0)
+        self.seed = at_least("seed", seed, 0, seeds.MOST_SEED)
         self.problems = at_least("problems", problems, 1)
-        steps = at_least("horizon", horizon, 1) * schedule.steps
+        steps = at_least("horizon", horizon, 1, MOST_STEPS // schedule.steps) * schedule.steps
         self._evaluator = Evaluator(validation_optimizee, self.optimizer, steps, problems)
         self._weights = schedule.step_weights()
         keys = seeds.problem_keys(seed, "diagnosis", range(schedule.problems))

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from l2l_tf import seeds
 from l2l_tf.checks import at_least, instance_of
-from l2l_tf.optimizees.base import Optimizee, Parameters, batch_init, batch_problem
+from l2l_tf.optimizees.base import Optimizee, Parameters, batch_init, batch_problem, check_optimizee
 from l2l_tf.optimizers import CoordinatewiseOptimizer, everything
 from l2l_tf.optimizers.groups import concatenate
 from l2l_tf.unroll import Optimization, rollout
@@ -73,7 +73,7 @@ def rate_curves(
     Raises:
         InputError: `steps` or `batch` is below 1, or the optimizer is not a coordinatewise one.
     """
-    instance_of("optimizee", optimizee, Optimizee)
+    check_optimizee(optimizee)
     at_least("batch", batch, 1)
     run = _program(optimizee, _as_key(make_optimizer), at_least("steps", steps, 1))
     indices = list(problems)

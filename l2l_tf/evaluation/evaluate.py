@@ -8,8 +8,8 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from l2l_tf import seeds
-from l2l_tf.checks import at_least, instance_of
-from l2l_tf.optimizees.base import Optimizee, Parameters
+from l2l_tf.checks import at_least
+from l2l_tf.optimizees.base import Optimizee, Parameters, check_optimizee
 from l2l_tf.optimizees.sonnet_classifier import SonnetClassifier
 from l2l_tf.optimizers import CoordinatewiseOptimizer, ParameterGroups, everything
 from l2l_tf.unroll import rollout, start
@@ -30,12 +30,12 @@ class Evaluator:
         steps: int,
         batch: int = 32,
     ):
-        instance_of("optimizee", optimizee, Optimizee)
+        params = check_optimizee(optimizee)
         self.optimizee = optimizee
         self.optimizer = everything(optimizer)
         self.steps = at_least("steps", steps, 1)
         self.batch = at_least("batch", batch, 1)
-        self.optimizer.assign(list(optimizee.init(tf.zeros([2], tf.int32))))  # wrong patterns show here, not in a trace
+        self.optimizer.assign(list(params))  # wrong patterns show here, not in a trace
         self._run = tf.function(self._rollout, reduce_retracing=False)
 
     def _rollout(self, keys: tf.Tensor) -> tuple[tf.Tensor, Parameters]:

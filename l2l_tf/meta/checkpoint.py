@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from l2l_tf.checks import at_least, shown
 from l2l_tf.errors import InputError
 from l2l_tf.files import load_arrays, save_arrays
 
@@ -38,6 +39,7 @@ class Checkpoint:
     history: list[dict[str, Any]] = field(default_factory=list)
 
 
+ROUND = ("update", "epoch", "meta_loss", "validation_loss", "learning_rate", "seconds")  # what a row of history says
 _ARRAYS = ("weights", "adam_m", "adam_v", "best_weights")
 _NUMBERS = ("fingerprint", "update", "started", "best_loss", "rounds_since_best", "history")
 
@@ -53,13 +55,16 @@ def load_checkpoint(path: Path, fingerprint: str) -> Checkpoint:
     """Reads a checkpoint.
 
     Raises:
-        InputError: it is damaged, or belongs to another configuration.
+        InputError: it is damaged, or belongs to another configuration. Whether its arrays fit, the trainer says.
     """
     arrays = load_arrays(path)
     if "numbers" not in arrays:
         raise InputError(f"{path}: not a checkpoint of this version")
-    numbers = json.loads(arrays.pop("numbers").tobytes())
-    if set(numbers) != set(_NUMBERS):
+    try:
+        numbers = json.loads(arrays.pop("numbers").tobytes())
+    except (ValueError, RecursionError) as error:  # UTF-8's and JSON's errors are ValueErrors
+        raise InputError(f"{path}: damaged, its numbers are not readable as JSON") from error
+    if not isinstance(numbers, dict) or set(numbers) != set(_NUMBERS):
         raise InputError(f"{path}: not a checkpoint of this version, which has {', '.join(_NUMBERS)}")
     if numbers["fingerprint"] != fingerprint:
         raise InputError(
@@ -67,6 +72,30 @@ def load_checkpoint(path: Path, fingerprint: str) -> Checkpoint:
         )
     kinds: dict[str, Any] = {kind: {} for kind in _ARRAYS}
     for key, array in arrays.items():
-        kind, name = key.split("/", 1)
+        kind, _, name = key.partition("/")
+        if kind not in kinds:
+            raise InputError(f"{path}: damaged, has an array {shown(key)}")
         kinds[kind][name] = array
+    try:
+        _check(numbers)
+    except InputError as error:
+        raise InputError(f"{path}: damaged: {error}") from error
     return Checkpoint(**(kinds | numbers))
+
+
+def _check(numbers: dict[str, Any]) -> None:
+    """Raises `InputError` where a number is none, or the history does not end where the checkpoint was written."""
+    for key in ("update", "started", "rounds_since_best"):
+        at_least(key, numbers[key], 0)
+    history = numbers["history"]
+    if not isinstance(history, list) or not all(isinstance(row, dict) for row in history):
+        raise InputError("history: must be a list of rounds")
+    for row in history:
+        for key in (*ROUND, *row):
+            if isinstance(row.get(key), bool) or not isinstance(row.get(key), int | float):  # a loss may be infinite
+                raise InputError(f"history.{shown(key)}={shown(row.get(key))}: must be a number")
+        at_least("history.update", row["update"], 0)
+    if not isinstance(numbers["best_loss"], int | float):
+        raise InputError(f"best_loss={shown(numbers['best_loss'])}: must be a number")
+    if numbers["update"] != (history[-1]["update"] if history else 0):
+        raise InputError(f"update={numbers['update']}: must be that of the history's last round")

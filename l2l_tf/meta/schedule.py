@@ -7,9 +7,10 @@ from typing import Literal
 import numpy as np
 import tensorflow as tf
 
-from l2l_tf.checks import at_least, instance_of, one_of, positive
+from l2l_tf.checks import at_least, boolean, instance_of, one_of, positive, shown
 from l2l_tf.errors import InputError
 
+MOST_STEPS, MOST_PROBLEMS, MOST_OPTIMIZATIONS = 10**6, 10**6, 100  # more would be a mistake, and fill the memory
 SMALL = 1e-5  # a loss below it weighs no more than it does at 0
 
 
@@ -61,7 +62,7 @@ class Validation:
 
     def __post_init__(self) -> None:
         at_least("schedule.validation.every", self.every, 1)
-        at_least("schedule.validation.problems", self.problems, 1)
+        at_least("schedule.validation.problems", self.problems, 1, MOST_PROBLEMS)
         at_least("schedule.validation.window", self.window, 1)
         if self.patience is not None:
             at_least("schedule.validation.patience", self.patience, 1)
@@ -112,8 +113,14 @@ class Schedule:
     validation: Validation = field(default_factory=Validation)
 
     def __post_init__(self) -> None:
-        for name in ("steps", "unroll", "epochs", "problems", "optimizations"):
-            at_least(f"schedule.{name}", getattr(self, name), 1)
+        for name, most in (
+            ("steps", MOST_STEPS),
+            ("unroll", MOST_STEPS),
+            ("epochs", None),
+            ("problems", MOST_PROBLEMS),
+        ):
+            at_least(f"schedule.{name}", getattr(self, name), 1, most)
+        at_least("schedule.optimizations", self.optimizations, 1, MOST_OPTIMIZATIONS)
         if self.steps % self.unroll:
             raise InputError(f"schedule.steps={self.steps}: must be a multiple of schedule.unroll={self.unroll}")
         if self.shortest is not None and (
@@ -131,13 +138,21 @@ class Schedule:
             one_of("schedule.weights", self.weights, ("all", "final", "inverse_loss"))
         elif not isinstance(self.weights, Sequence) or len(self.weights) != self.steps:
             raise InputError(
-                f"schedule.weights={self.weights}: must be all, final, inverse_loss or a list of "
+                f"schedule.weights={shown(self.weights)}: must be all, final, inverse_loss or a list of "
                 f"schedule.steps={self.steps} numbers"
             )
         else:
-            for weight in self.weights:
-                at_least("schedule.weights", float(weight), 0.0)
-        instance_of("schedule.second_derivatives", self.second_derivatives, bool)
+            weights: Sequence[float] = self.weights
+            for index, weight in enumerate(weights):
+                at_least(f"schedule.weights.{index}", weight, 0.0)
+            if not np.asarray(self.weights, np.float32).any():
+                raise InputError(f"schedule.weights={shown(self.weights)}: must have one above 0")
+        if self.shortest is not None and self.weights not in ("all", "inverse_loss"):
+            raise InputError(
+                f"schedule.weights={shown(self.weights)}: must be all or inverse_loss with schedule.shortest="
+                f"{self.shortest}, for most optimizations would end before the steps that count"
+            )
+        boolean("schedule.second_derivatives", self.second_derivatives)
         if self.curvature_limit is not None:
             at_least("schedule.curvature_limit", self.curvature_limit, 0.0)
         if self.at_once is not None and at_least("schedule.at_once", self.at_once, 1) > self.optimizations:

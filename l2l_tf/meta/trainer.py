@@ -17,14 +17,15 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from l2l_tf import seeds
+from l2l_tf.checks import at_least, instance_of
 from l2l_tf.errors import InputError
 from l2l_tf.evaluation.evaluate import Evaluator
 from l2l_tf.meta.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from l2l_tf.meta.gradient import Unroll, Unroller
 from l2l_tf.meta.schedule import Schedule
-from l2l_tf.optimizees.base import Optimizee
+from l2l_tf.optimizees.base import Optimizee, check_optimizee
 from l2l_tf.optimizers import CoordinatewiseOptimizer, ParameterGroups, everything
-from l2l_tf.serialization.trained import assign_variables, read_variables, variable_names
+from l2l_tf.serialization.trained import assign_variables, check_arrays, read_variables, variable_names
 from l2l_tf.unroll import Optimization, start
 
 
@@ -61,13 +62,15 @@ class Trainer:
         fingerprint: str = "",
         on_round: Callable[[Checkpoint], None] = lambda checkpoint: None,
     ):
+        check_optimizee(optimizee)
         self.optimizee = optimizee
         self.optimizer = everything(optimizer)
         self.variables = self.optimizer.trainable_variables
         if not self.variables:
             raise InputError("optimizer: has nothing to train; choose a learned one, such as optimizer=lstm")
+        instance_of("schedule", schedule, Schedule)
         self.schedule = schedule
-        self.seed = seed
+        self.seed = at_least("seed", seed, 0, seeds.MOST_SEED)
         self.folder = folder
         self.fingerprint = fingerprint
         self.on_round = on_round
@@ -118,9 +121,11 @@ class Trainer:
     def train(self) -> Checkpoint:
         """Trains until the schedule's end, or until validation stops improving, from the last checkpoint if any.
 
+        A `KeyboardInterrupt` gets a note that says from where the training will go on.
+
         Raises:
-            InputError: the meta-loss or the meta-gradient is no longer finite (the last round's checkpoint stays), or
-                the checkpoint cannot be used.
+            InputError: the meta-loss, the meta-gradient or φ is no longer finite (the last round's checkpoint stays),
+                or the checkpoint cannot be used.
         """
         path = self.folder / "checkpoint.safetensors"
         checkpoint = self._resume(path)
@@ -138,19 +143,27 @@ class Trainer:
             writer.as_default(),
             tqdm(total=schedule.updates, initial=checkpoint.update, unit="update", desc="meta-training") as bar,
         ):
-            while not self._finished(checkpoint):
-                began = time.monotonic()
-                until = min(checkpoint.update + updates_per_round, schedule.updates)
-                meta_loss = self._round(checkpoint, until, bar)
-                self._validate(checkpoint, meta_loss, time.monotonic() - began)
-                self.on_round(checkpoint)  # first: a training killed in between does this round again, to the same end
-                save_checkpoint(path, checkpoint)
-                bar.set_postfix_str(f"validation {checkpoint.history[-1]['validation_loss']:.4g}")
+            kept = checkpoint.update
+            try:
+                while not self._finished(checkpoint):
+                    began = time.monotonic()
+                    until = min(checkpoint.update + updates_per_round, schedule.updates)
+                    meta_loss = self._round(checkpoint, until, bar)
+                    self._validate(checkpoint, meta_loss, time.monotonic() - began)
+                    self.on_round(checkpoint)  # first: a training killed in between does this round again
+                    save_checkpoint(path, checkpoint)
+                    kept = checkpoint.update
+                    bar.set_postfix_str(f"validation {checkpoint.history[-1]['validation_loss']:.4g}")
+            except KeyboardInterrupt as interrupt:
+                interrupt.add_note(f"{_kept(kept)}; the same command goes on from there")
+                raise
 
     def _resume(self, path: Path) -> Checkpoint:
         checkpoint = Checkpoint(self.fingerprint)
         if path.exists():
             checkpoint = load_checkpoint(path, self.fingerprint)
+            for arrays in (checkpoint.best_weights, checkpoint.adam_m, checkpoint.adam_v):
+                check_arrays(self.optimizer, arrays, path)
             assign_variables(self.optimizer, checkpoint.weights, path)
             names = variable_names(self.optimizer)
             for moments, arrays in ((self.adam.m, checkpoint.adam_m), (self.adam.v, checkpoint.adam_v)):
@@ -218,10 +231,9 @@ class Trainer:
 
     def _diverged(self, what: str, checkpoint: Checkpoint) -> InputError:
         rows = checkpoint.history
-        kept = f"the checkpoint of meta-update {rows[-1]['update']} is kept" if rows else "there is no checkpoint yet"
         return InputError(
             f"{what}, not finite: lower schedule.learning_rate={self.schedule.learning_rate} or set "
-            f"schedule.clip_norm; {kept}"
+            f"schedule.clip_norm; {_kept(rows[-1]['update'] if rows else 0)}"
         )
 
     def _validate(self, checkpoint: Checkpoint, meta_loss: float, seconds: float) -> None:
@@ -230,7 +242,10 @@ class Trainer:
         curves, _ = self.validation.losses(self.seed, "validation", range(validation.problems))
         loss = float(np.nan_to_num(curves[:, -validation.window :].mean(), nan=np.inf))  # a diverged run counts as inf
         names = variable_names(self.optimizer)
-        checkpoint.weights = read_variables(self.optimizer)
+        weights = read_variables(self.optimizer)
+        if not all(np.isfinite(array).all() for array in weights.values()):
+            raise self._diverged(f"meta-update {checkpoint.update - 1}: φ has values that are", checkpoint)
+        checkpoint.weights = weights
         checkpoint.adam_m = {name: m.numpy() for name, m in zip(names, self.adam.m, strict=True)}
         checkpoint.adam_v = {name: v.numpy() for name, v in zip(names, self.adam.v, strict=True)}
         checkpoint.rounds_since_best += 1
@@ -248,3 +263,7 @@ class Trainer:
         checkpoint.history.append(row)
         for name in ("meta_loss", "validation_loss", "learning_rate"):
             tf.summary.scalar(name, row[name], step=checkpoint.update)
+
+
+def _kept(update: int) -> str:
+    return f"the checkpoint of meta-update {update} is kept" if update else "there is no checkpoint yet"

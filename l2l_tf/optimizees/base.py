@@ -8,7 +8,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
+
+from l2l_tf.checks import instance_of, shown
+from l2l_tf.errors import InputError
 
 Parameters = dict[str, tf.Tensor]
 
@@ -41,6 +45,42 @@ class Optimizee(ABC):
     @abstractmethod
     def loss(self, params: Parameters, problem: Any, seed: tf.Tensor) -> tf.Tensor:
         """f(θ), a scalar; `seed` (int32 [2]) picks the minibatch."""
+
+
+def check_optimizee(optimizee: Optimizee) -> Parameters:
+    """Runs an optimizee once, so that what it returns wrongly is said in one line instead of far inside a loop.
+
+    Returns:
+        θ_0, from seed 0.
+
+    Raises:
+        InputError: it is none, or a method does not return what `Optimizee` says.
+    """
+    instance_of("optimizee", optimizee, Optimizee)
+    name, seed = type(optimizee).__name__, tf.zeros([2], tf.int32)
+    params = optimizee.init(seed)
+    if not isinstance(params, dict) or not params or not all(map(_is_floating, params.values())):
+        raise InputError(f"{name}.init must return a dict of floating-point tensors by name, returned {_kind(params)}")
+    problem = optimizee.problem(seed)
+    for part in tf.nest.flatten(problem):
+        if not tf.is_tensor(part) and not isinstance(part, np.ndarray | np.generic):
+            raise InputError(f"{name}.problem must return tensors, in tuples or dicts if need be, has {_kind(part)}")
+    loss = optimizee.loss(params, problem, seed)
+    if not _is_floating(loss):
+        raise InputError(f"{name}.loss must return a floating-point tensor, returned {_kind(loss)}")
+    if loss.shape.rank != 0:
+        raise InputError(f"{name}.loss must return a scalar, has shape {loss.shape.as_list()}")
+    return params
+
+
+def _is_floating(value: Any) -> bool:
+    return tf.is_tensor(value) and value.dtype.is_floating
+
+
+def _kind(value: Any) -> str:
+    if tf.is_tensor(value):
+        return f"one of {value.dtype.name}"
+    return "a dict without any or with others" if isinstance(value, dict) else shown(repr(value))
 
 
 def _map(function: Callable[[tf.Tensor], Any], seeds: tf.Tensor) -> Any:

@@ -5,7 +5,10 @@ from collections.abc import Sequence
 import sonnet as snt
 import tensorflow as tf
 
-from l2l_tf.checks import at_least
+from l2l_tf.checks import at_least, shown
+from l2l_tf.errors import InputError
+
+MOST_LAYERS, MOST_UNITS = 100, 10_000
 
 
 class ConvNet(snt.Module):
@@ -62,8 +65,10 @@ def convnet(
         InputError: a size is below 1.
     """
     for key, sizes in (("channels", channels), ("units", units)):
+        if isinstance(sizes, str) or not isinstance(sizes, Sequence) or len(sizes) > MOST_LAYERS:
+            raise InputError(f"optimizee.module.{key}={shown(sizes)}: must be a list of at most {MOST_LAYERS} sizes")
         for size in sizes:
-            at_least(f"optimizee.module.{key}", size, 1)
+            at_least(f"optimizee.module.{key}", size, 1, MOST_UNITS)
     for key, size in (("kernel", kernel), ("pool", pool), ("classes", classes)):
-        at_least(f"optimizee.module.{key}", size, 1)
+        at_least(f"optimizee.module.{key}", size, 1, MOST_UNITS)
     return ConvNet(channels, kernel, pool, units, classes)

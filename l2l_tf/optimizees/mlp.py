@@ -7,11 +7,14 @@ from l2l_tf.checks import at_least, one_of
 
 ACTIVATIONS = {"sigmoid": tf.sigmoid, "relu": tf.nn.relu, "tanh": tf.tanh}
 
+MOST_LAYERS, MOST_UNITS = 100, 10_000
+
 
 def mlp(layers: int = 1, units: int = 20, activation: str = "sigmoid", classes: int = 10) -> snt.Module:
     """Images [batch, height, width, channels] to logits [batch, classes] through `layers` layers of `units` units."""
-    at_least("optimizee.module.layers", layers, 0)
-    at_least("optimizee.module.units", units, 1)
+    at_least("optimizee.module.layers", layers, 0, MOST_LAYERS)
+    at_least("optimizee.module.units", units, 1, MOST_UNITS)
+    at_least("optimizee.module.classes", classes, 1, MOST_UNITS)
     one_of("optimizee.module.activation", activation, ACTIVATIONS)
     sizes = [units] * layers + [classes]
     return snt.Sequential([snt.Flatten(), snt.nets.MLP(sizes, activation=ACTIVATIONS[activation])])

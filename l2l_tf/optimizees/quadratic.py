@@ -5,7 +5,10 @@ from typing import Any, Literal
 import tensorflow as tf
 
 from l2l_tf.checks import at_least, one_of
+from l2l_tf.errors import InputError
 from l2l_tf.optimizees.base import Optimizee, Parameters
+
+MOST_ENTRIES = 10**8  # of W, in each problem
 
 
 class Quadratic(Optimizee):
@@ -30,6 +33,11 @@ class Quadratic(Optimizee):
         self.dimension = at_least("optimizee.dimension", dimension, 1)
         self.functions = at_least("optimizee.functions", functions, 1)
         self.initial_deviation = at_least("optimizee.initial_deviation", initial_deviation, 0.0)
+        if functions * dimension**2 > MOST_ENTRIES:
+            raise InputError(
+                f"optimizee.dimension={dimension}: with optimizee.functions={functions} W has "
+                f"{functions * dimension**2:.3g} entries, must have at most {MOST_ENTRIES:.3g}"
+            )
         one_of("optimizee.distribution", distribution, ("gaussian", "uniform"))
         self.draw = tf.random.stateless_normal if distribution == "gaussian" else tf.random.stateless_uniform
 

@@ -4,8 +4,11 @@ from typing import Any
 
 import tensorflow as tf
 
-from l2l_tf.checks import at_least
+from l2l_tf.checks import at_least, is_number, shown
+from l2l_tf.errors import InputError
 from l2l_tf.optimizees.base import Optimizee, Parameters
+
+MOST_VARIABLES = 1000  # each is a tensor of its own
 
 
 class Simple(Optimizee):
@@ -17,7 +20,9 @@ class Simple(Optimizee):
     """
 
     def __init__(self, variables: int = 1, initial_value: float = 1.0):
-        self.variables = at_least("optimizee.variables", variables, 1)
+        self.variables = at_least("optimizee.variables", variables, 1, MOST_VARIABLES)
+        if not is_number(initial_value):
+            raise InputError(f"optimizee.initial_value={shown(initial_value)}: must be a finite number")
         self.initial_value = initial_value
 
     def init(self, seed: tf.Tensor) -> Parameters:

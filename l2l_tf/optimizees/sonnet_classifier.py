@@ -8,7 +8,7 @@ from typing import Any
 import sonnet as snt
 import tensorflow as tf
 
-from l2l_tf.checks import at_least
+from l2l_tf.checks import INT32, at_least, boolean, instance_of, is_integer, is_number, shown
 from l2l_tf.data import Images
 from l2l_tf.errors import InputError
 from l2l_tf.names import short_names
@@ -48,13 +48,17 @@ class SonnetClassifier(Optimizee):
     ):
         self.batch_size = at_least("optimizee.batch_size", batch_size, 1)
         self.initial_deviation = at_least("optimizee.initial_deviation", initial_deviation, 0.0)
-        self.initial_means = dict(initial_means or {})
-        self.vectorize = vectorize
-        self.compile = compile
+        self.initial_means = _means("optimizee.initial_means", initial_means)
+        self.vectorize = boolean("optimizee.vectorize", vectorize)
+        self.compile = boolean("optimizee.compile", compile)
+        instance_of("optimizee.arguments", arguments or {}, Mapping)
         self.arguments = dict(arguments or {})
+        instance_of("optimizee.data", data, Images)
         self.subset = None if subset is None else _range("optimizee.subset", subset)
         self.images = tf.constant(data.images)
         self.labels = tf.constant(data.labels)
+        if not callable(module):
+            raise InputError(f"optimizee.module={shown(module)}: must make a module when it is called; _partial_ does")
         with snt.functional.variables():
             built = module()
         self._net = snt.functional.transform_with_state(lambda images: built(images, **self.arguments))
@@ -66,6 +70,9 @@ class SonnetClassifier(Optimizee):
         names = short_names([reference.deref().name for reference in params])
         self._references = dict(zip(names, params, strict=True))
         self.shapes = {name: reference.deref().shape for name, reference in self._references.items()}
+        for pattern in self.initial_means:
+            if not any(fnmatchcase(name, pattern) for name in self.shapes):
+                raise InputError(f"optimizee.initial_means.{pattern}: matches none of {', '.join(self.shapes)}")
 
     def init(self, seed: tf.Tensor) -> Parameters:
         """θ_0, IID Gaussian, under the names of the module's variables (`linear_0/w`)."""
@@ -115,9 +122,18 @@ class SonnetClassifier(Optimizee):
         return tf.cast(images, tf.float32) / 255.0
 
 
+def _means(key: str, means: Mapping[str, float] | None) -> dict[str, float]:
+    """A number for each pattern."""
+    instance_of(key, means or {}, Mapping)
+    for pattern, mean in (means or {}).items():
+        if not is_number(mean):
+            raise InputError(f"{key}.{pattern}={shown(mean)}: must be a finite number")
+    return dict(means or {})
+
+
 def _range(key: str, bounds: Sequence[int]) -> tuple[int, int]:
     """`bounds`, if they are two whole numbers above zero, in order."""
-    valid = isinstance(bounds, Sequence) and len(bounds) == 2 and all(type(bound) is int for bound in bounds)
-    if not valid or not 1 <= bounds[0] <= bounds[1]:
-        raise InputError(f"{key}={bounds}: must be [fewest, most], whole numbers of at least 1")
+    valid = isinstance(bounds, Sequence) and len(bounds) == 2 and all(is_integer(bound) for bound in bounds)
+    if not valid or not 1 <= bounds[0] <= bounds[1] <= INT32:
+        raise InputError(f"{key}={shown(bounds)}: must be [fewest, most], whole numbers of at least 1")
     return bounds[0], bounds[1]

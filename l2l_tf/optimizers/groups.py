@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from l2l_tf.checks import instance_of
+from l2l_tf.checks import boolean, instance_of, one_of, shown
 from l2l_tf.errors import InputError
 from l2l_tf.optimizees.base import Parameters
 from l2l_tf.optimizers.base import CoordinatewiseOptimizer, State
 from l2l_tf.xla import compiled
+
+MOST_GROUPS = 32
 
 
 @dataclass(frozen=True)
@@ -24,8 +26,10 @@ class Group:
 
     def __post_init__(self) -> None:
         instance_of("optimizer.groups: optimizer", self.optimizer, CoordinatewiseOptimizer)
-        if isinstance(self.parameters, str):
-            raise InputError(f"optimizer.groups: parameters={self.parameters}: must be a list of name patterns")
+        parameters = self.parameters
+        listed = isinstance(parameters, Sequence) and not isinstance(parameters, str)
+        if not listed or not parameters or not all(isinstance(pattern, str) for pattern in parameters):
+            raise InputError(f"optimizer.groups: parameters={shown(parameters)}: must be a list of name patterns")
 
 
 class ParameterGroups:
@@ -40,9 +44,10 @@ class ParameterGroups:
     """
 
     def __init__(self, groups: Sequence[Group | Mapping[str, Any]], compile: bool = True):
-        if not isinstance(groups, Sequence) or not groups:
-            raise InputError(f"optimizer.groups={groups}: must be a list of at least one group")
-        self.groups = [group if isinstance(group, Group) else Group(**group) for group in groups]
+        if isinstance(groups, str) or not isinstance(groups, Sequence) or not 0 < len(groups) <= MOST_GROUPS:
+            raise InputError(f"optimizer.groups={shown(groups)}: must be a list of 1 to {MOST_GROUPS} groups")
+        boolean("optimizer.compile", compile)
+        self.groups = [group if isinstance(group, Group) else _group(group) for group in groups]
         self._updates = [
             compiled(group.optimizer.update)
             if compile and group.optimizer.trainable_variables
@@ -95,6 +100,15 @@ class ParameterGroups:
             updates |= separate(vector, {name: gradients[name] for name in names})
             new_state.append(tuple(block for _, block in results))
         return {name: updates[name] for name in gradients}, tuple(new_state)
+
+
+def _group(settings: Mapping[str, Any]) -> Group:
+    instance_of("optimizer.groups: group", settings, Mapping)
+    for name in settings:
+        one_of("optimizer.groups: key", name, ("optimizer", "parameters"))
+    if "optimizer" not in settings:
+        raise InputError("optimizer.groups: optimizer: is missing")
+    return Group(**settings)
 
 
 def everything(optimizer: CoordinatewiseOptimizer | ParameterGroups) -> ParameterGroups:

@@ -1,16 +1,36 @@
 """The learned optimizer (section 2.1): one small LSTM, shared by all coordinates, each with a state of its own."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import sonnet as snt
 import tensorflow as tf
 
 from l2l_tf import seeds
-from l2l_tf.checks import at_least, instance_of
+from l2l_tf.checks import at_least, instance_of, one_of, positive, shown
 from l2l_tf.errors import InputError
 from l2l_tf.optimizers.activations import sigmoid, tanh
 from l2l_tf.optimizers.base import CoordinatewiseOptimizer, State
 from l2l_tf.optimizers.preprocessing import Identity, Preprocessing
+
+DTYPES = ("float16", "float32", "float64")
+MOST_LAYERS = 20
+MOST_WEIGHTS = 2**22  # of one optimizer, whose work each coordinate does: some 1,000 times the paper's 5,000
+
+
+def layer_sizes(layers: Sequence[int], features: int) -> list[int]:
+    """The hidden units of each layer, once they are known to be such, and not so many that they are a mistake.
+
+    Raises:
+        InputError: they are.
+    """
+    if isinstance(layers, str) or not isinstance(layers, Sequence) or len(layers) > MOST_LAYERS:
+        raise InputError(f"optimizer.layers={shown(layers)}: must be a list of at most {MOST_LAYERS} layers' sizes")
+    sizes = [at_least("optimizer.layers", size, 1) for size in layers]
+    weights = sum(4 * size * (before + size) for before, size in pairwise([features, *sizes]))
+    if weights > MOST_WEIGHTS:
+        raise InputError(f"optimizer.layers={shown(layers)}: makes {weights:.3g} weights, more than {MOST_WEIGHTS:.2g}")
+    return sizes
 
 
 class LSTMLayer(snt.Module):
@@ -64,12 +84,10 @@ class CoordinatewiseLSTM(snt.Module, CoordinatewiseOptimizer):
         super().__init__(name="lstm_optimizer")
         self.preprocessing = Identity() if preprocessing is None else preprocessing
         instance_of("optimizer.preprocessing", self.preprocessing, Preprocessing)
-        self.output_scale = at_least("optimizer.output_scale", output_scale, 0.0)
+        self.output_scale = positive("optimizer.output_scale", output_scale)
         self.block_size = at_least("optimizer.block_size", block_size, 1)
-        self.dtype = tf.as_dtype(dtype)
-        if isinstance(layers, str) or not isinstance(layers, Sequence):
-            raise InputError(f"optimizer.layers={layers}: must be a list of the layers' sizes")
-        sizes = [at_least("optimizer.layers", size, 1) for size in layers]
+        self.dtype = tf.as_dtype(one_of("optimizer.dtype", dtype, DTYPES))
+        sizes = layer_sizes(layers, self.preprocessing.features)
         inputs = [self.preprocessing.features, *sizes]
         generator = seeds.generator(seed, "optimizer")
         layer_seeds = tf.constant(generator.integers(2**31, size=[len(inputs), 2]), tf.int32)

@@ -10,16 +10,15 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-import yaml
 
 from l2l_tf import optimizers
-from l2l_tf.checks import instance_of
+from l2l_tf.checks import instance_of, shown
 from l2l_tf.errors import InputError
 from l2l_tf.files import load_arrays, save_arrays, write_whole
 from l2l_tf.names import short_names
 from l2l_tf.optimizers import CoordinatewiseOptimizer, ParameterGroups, everything
-
-_PREFIX = "l2l_tf.optimizers."
+from l2l_tf.serialization.build import build, one_of_targets, public
+from l2l_tf.serialization.plain_yaml import read_yaml, write_yaml
 
 
 def build_optimizer(config: Mapping[str, Any]) -> CoordinatewiseOptimizer | ParameterGroups:
@@ -31,25 +30,7 @@ def build_optimizer(config: Mapping[str, Any]) -> CoordinatewiseOptimizer | Para
     Raises:
         InputError: an unknown name or argument, or not an optimizer.
     """
-
-    def build(value: Any) -> Any:
-        if isinstance(value, Mapping):
-            arguments = {key: build(item) for key, item in value.items()}
-            if "_target_" not in arguments:
-                return arguments
-            target = str(arguments.pop("_target_"))
-            name = target.removeprefix(_PREFIX)
-            if name not in optimizers.__all__ or not target.startswith(_PREFIX):
-                raise InputError(f"optimizer._target_={target}: must be {_PREFIX} and one of {optimizers.__all__}")
-            try:
-                return getattr(optimizers, name)(**arguments)
-            except (TypeError, ValueError, AttributeError) as error:
-                raise InputError(f"optimizer._target_={target}: {error}") from error
-        if isinstance(value, list | tuple):
-            return [build(item) for item in value]
-        return value
-
-    optimizer = build(config)
+    optimizer = build(config, one_of_targets(public(optimizers)), "optimizer")
     instance_of("optimizer", optimizer, CoordinatewiseOptimizer, ParameterGroups)
     return optimizer
 
@@ -78,20 +59,35 @@ def assign_variables(optimizer: ParameterGroups, arrays: Mapping[str, np.ndarray
     """Sets φ from arrays by name.
 
     Raises:
-        InputError: names or shapes differ from the optimizer's; `source` is named as their origin.
+        InputError: they are not what φ may be (`check_arrays`); `source` is named as their origin.
+    """
+    check_arrays(optimizer, arrays, source)
+    variables = dict(zip(variable_names(optimizer), optimizer.trainable_variables, strict=True))
+    for name, variable in variables.items():
+        variable.assign(arrays[name])
+
+
+def check_arrays(optimizer: ParameterGroups, arrays: Mapping[str, np.ndarray], source: Path) -> None:
+    """Checks that arrays are what the optimizer's φ may be.
+
+    Raises:
+        InputError: names, shapes or types differ from the optimizer's, or a number is not finite.
     """
     variables = dict(zip(variable_names(optimizer), optimizer.trainable_variables, strict=True))
     expected = {name: tuple(variable.shape) for name, variable in variables.items()}
     found = {name: tuple(array.shape) for name, array in arrays.items()}
     if expected != found:
-        raise InputError(f"{source}: has tensors {found}, the optimizer needs {expected}")
+        raise InputError(f"{source}: has tensors {shown(found, 500)}, the optimizer needs {shown(expected, 500)}")
     for name, variable in variables.items():
-        variable.assign(arrays[name])
+        if arrays[name].dtype.name != variable.dtype.name:
+            raise InputError(f"{source}: {name} is of type {arrays[name].dtype}, must be {variable.dtype.name}")
+        if not np.isfinite(arrays[name]).all():
+            raise InputError(f"{source}: {name} has values that are not finite")
 
 
 def save_optimizer(folder: Path, config: Mapping[str, Any], weights: Mapping[str, np.ndarray]) -> None:
     """Writes a trained optimizer's folder."""
-    write_whole(folder / "optimizer.yaml", yaml.safe_dump(dict(config), sort_keys=False).encode())
+    write_whole(folder / "optimizer.yaml", write_yaml(dict(config)))
     save_arrays(folder / "optimizer.safetensors", weights)
 
 
@@ -103,12 +99,9 @@ def load_optimizer(folder: str | Path) -> ParameterGroups:
     """
     folder = Path(folder)
     path = folder / "optimizer.yaml"
-    if not path.is_file():
+    if not path.exists():
         raise InputError(f"{folder}: no trained optimizer here (optimizer.yaml is missing)")
-    try:
-        config = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not readable as YAML ({' '.join(str(error).split())})") from error
+    config = read_yaml(path)
     if not isinstance(config, Mapping):
         raise InputError(f"{path}: must hold a mapping with `_target_`")
     try:

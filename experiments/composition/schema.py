@@ -1,0 +1,202 @@
+"""What each command's composed configuration may hold, key by key; checked once, before anything runs.
+
+A schema is a dataclass: its fields are the keys, their types what the values must be, without any conversion (`"false"`
+is no boolean, 1.0 no integer). What a described object's arguments may be its own constructor says.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from l2l_tf.checks import at_least, is_integer, is_number, one_of, positive, shown
+from l2l_tf.errors import InputError
+
+NAME = re.compile(r"\w[\w.-]{0,99}")
+KINDS = {bool: "true or false", str: "text", int: "an integer", float: "a number", dict: "a mapping", list: "a list"}
+
+
+def check(value: Any, kind: Any, key: str = "") -> None:
+    """Checks a plain value against a type: a schema, `X | None`, `list[X]`, `dict[str, X]`, `Literal[...]`, bool, ...
+
+    Of `Annotated[X, f, ...]` each f is called with the key and the value, and raises if it does not like them.
+
+    Raises:
+        InputError: the first thing wrong: its key, its value, and what is allowed.
+    """
+    origin, arguments = get_origin(kind), get_args(kind)
+    if kind is Any:
+        return
+    if is_dataclass(kind):
+        _check_fields(value, kind, key)
+    elif origin is Annotated:
+        check(value, arguments[0], key)
+        for more in arguments[1:]:
+            more(key, value)
+    elif origin in (UnionType, Union):
+        if value is not None:
+            check(value, arguments[0], key)
+    elif origin is Literal:
+        one_of(key, value, arguments)
+    elif origin is list:
+        _check_kind(value, list, key)
+        for index, item in enumerate(value):
+            check(item, arguments[0], f"{key}.{index}")
+    elif origin is dict:
+        _check_kind(value, dict, key)
+        for name, item in value.items():
+            check(name, arguments[0], f"{key}: key")
+            check(item, arguments[1], f"{key}.{name}")
+    else:
+        _check_kind(value, kind, key)
+
+
+def _check_fields(value: Any, schema: Any, key: str) -> None:
+    _check_kind(value, dict, key)
+    inside = f"{key}." if key else ""
+    kinds = get_type_hints(schema, include_extras=True)
+    for name in value:
+        one_of(f"{key}: key" if key else "key", name, kinds)
+    for name in (field.name for field in fields(schema)):
+        if name not in value:
+            raise InputError(f"{inside}{name}: is missing")
+        check(value[name], kinds[name], f"{inside}{name}")
+
+
+def _check_kind(value: Any, kind: type, key: str) -> None:
+    right = {int: is_integer, float: is_number}.get(kind, lambda found: isinstance(found, kind))
+    if not right(value):
+        raise InputError(f"{key}={shown('null' if value is None else value)}: must be {KINDS[kind]}")
+
+
+def integer_from(least: int, most: int | None = None) -> Callable[[str, Any], object]:
+    """A check of an integer's size."""
+    return lambda key, value: at_least(key, value, least, most)
+
+
+def _name(key: str, value: str) -> None:
+    if not NAME.fullmatch(value):
+        raise InputError(f"{key}={shown(value)}: must be a name of letters, digits, _, - and ., at most 100 characters")
+
+
+def _path(key: str, value: str) -> None:
+    if not value or "\0" in value:
+        raise InputError(f"{key}={shown(value)}: must be a path")
+
+
+def _described(key: str, value: Mapping[str, Any]) -> None:
+    if "_target_" not in value:
+        raise InputError(f"{key}={shown(dict(value))}: must say by _target_ what it is")
+
+
+def _split_is_the_commands(key: str, value: Mapping[str, Any]) -> None:
+    data = value.get("data")
+    if isinstance(data, Mapping) and data.get("split", "train") != "train":
+        raise InputError(
+            f"{key}.data.split={shown(data['split'])}: must stay train, each command decides for itself; tune_on says "
+            "on what choices are made"
+        )
+
+
+Name = Annotated[str, _name]
+Path = Annotated[str, _path]
+Seed = Annotated[int, integer_from(0, 2**63 - 1)]
+Positive = Annotated[int, integer_from(1)]
+Above0 = Annotated[float, positive]
+Described = Annotated[dict[str, Any], _described]
+Changes = dict[str, Any]
+
+
+@dataclass
+class Data:
+    """Where the data sets are."""
+
+    dir: Path
+
+
+@dataclass
+class Trained:
+    """What a training depends on."""
+
+    optimizee: Annotated[Described, _split_is_the_commands]
+    optimizer: Described
+    schedule: Described
+    seed: Seed
+    train_on: Changes
+    tune_on: Changes
+
+
+@dataclass
+class Training(Trained):
+    """`conf/train.yaml`."""
+
+    name: Name
+    data: Data
+    panels: dict[str, Any]
+    tuning: dict[str, Any]
+    updates: dict[str, Any]
+
+
+@dataclass
+class Evaluation(Training):
+    """`conf/evaluate.yaml`."""
+
+    results: Path
+    panel: Name | None
+    baselines: dict[str, Described]
+
+
+@dataclass
+class OptionalData:
+    """Where the data sets are, if that is to be said."""
+
+    dir: Path | None
+
+
+@dataclass
+class Diagnosis:
+    """`conf/diagnose.yaml`."""
+
+    run: Path | None
+    problems: Positive
+    horizon: Positive
+    data: OptionalData
+    trust: list[str]
+
+
+@dataclass
+class Fetching:
+    """`conf/data.yaml`."""
+
+    dir: Path
+    sets: list[Literal["mnist", "cifar10"]]
+
+
+@dataclass
+class Benchmark:
+    """`conf/bench.yaml`."""
+
+    folder: Path
+    studies: list[Literal["engine", "sampling"]]
+    quick: bool
+    optimizees: list[Literal["quadratics", "MNIST net", "CIFAR-10 net", "1,000,000-parameter net"]]
+    layers: list[Positive]
+    steps: Positive
+    repeats: Positive
+    fraction: Above0
+    memory_limit: Above0 | None
+    coordinates: list[Positive]
+    unrolls: list[Positive]
+    fractions: list[Above0]
+    trained: dict[str, Path]
+    data: Data
+
+
+SCHEMAS: Mapping[str, type] = {  # by the name of the configuration in conf/
+    "train": Training,
+    "evaluate": Evaluation,
+    "diagnose": Diagnosis,
+    "data": Fetching,
+    "bench": Benchmark,
+}
