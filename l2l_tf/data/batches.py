@@ -3,8 +3,6 @@
 Both hold an image as 3,072 bytes: the red, the green, then the blue plane, each 32 rows of 32.
 """
 
-import io
-import pickle
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import numpy as np
 from l2l_tf.data.images import Images, checked
 from l2l_tf.errors import InputError
 from l2l_tf.files import read_bytes
+from l2l_tf.serialization.unpickler import as_text, read_pickle
 
 SHAPE = (32, 32, 3)
 BATCHES = {"train": [f"data_batch_{number}" for number in range(1, 6)], "test": ["test_batch"]}
@@ -52,39 +51,11 @@ def read_binary_batch(path: Path) -> Batch:
 
 def read_python_batch(path: Path) -> Batch:
     """A python batch: a pickled dictionary whose b"data" are the planes and b"labels" a list."""
-    content = read_bytes(path, MOST_BYTES)
-    try:
-        batch = _ArraysOnly(io.BytesIO(content), encoding="bytes").load()
-        planes, labels = batch[b"data"], batch[b"labels"]
-        if not isinstance(planes, np.ndarray) or planes.nbytes > len(content):  # NumPy would make any size of array
-            raise pickle.UnpicklingError("its data are not an array that it holds")
-        if not isinstance(labels, list) or not all(type(label) is int for label in labels):
-            raise pickle.UnpicklingError("its labels are not a list of integers")
-        labels = np.asarray(labels)
-    except Exception as error:  # damaged bytes are instructions to a pickle machine: anything can come of them
-        raise InputError(f"{path}: must be a pickled CIFAR-10 batch ({_first_line(error)})") from error
+    batch = read_pickle(path)
+    values = {as_text(key): value for key, value in batch.items()} if isinstance(batch, dict) else {}
+    planes, labels = getattr(values.get("data"), "array", None), values.get("labels")
+    if planes is None or not isinstance(labels, list) or not all(type(label) is int for label in labels):
+        raise InputError(f"{path}: must be a pickled CIFAR-10 batch, with data and a list of labels")
     if planes.ndim != 2 or planes.shape[1] != BYTES:
         raise InputError(f"{path}: data {list(planes.shape)}: must be [n, {BYTES}]")
-    return planes, labels
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
-
-
-_RECONSTRUCT = np.empty(0).__reduce__()[0]  # the module that NumPy keeps it in depends on the version
-_ALLOWED = {
-    ("numpy.core.multiarray", "_reconstruct"): _RECONSTRUCT,
-    ("numpy._core.multiarray", "_reconstruct"): _RECONSTRUCT,
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-}
-
-
-class _ArraysOnly(pickle.Unpickler):
-    """Unpickles NumPy arrays and plain values only: a pickle may otherwise call any function there is."""
-
-    def find_class(self, module: str, name: str) -> object:
-        if (module, name) not in _ALLOWED:
-            raise pickle.UnpicklingError(f"it names {module}.{name}")
-        return _ALLOWED[module, name]
+    return planes, np.array(labels)

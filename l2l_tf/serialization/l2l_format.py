@@ -18,7 +18,7 @@ from l2l_tf.errors import InputError
 from l2l_tf.files import write_whole
 from l2l_tf.optimizers import CoordinatewiseLSTM, Identity, LogAndSign
 from l2l_tf.serialization.trained import load_optimizer, save_optimizer
-from l2l_tf.serialization.unpickler import read_arrays
+from l2l_tf.serialization.unpickler import DescribedArray, as_text, read_pickle
 
 Arrays = dict[str, dict[str, np.ndarray]]
 
@@ -97,6 +97,36 @@ def export_l2l(folder: str | Path, file: str | Path, group: int | None = None) -
     arrays["linear"] = {"w": optimizer.w_output.numpy().T, "b": optimizer.b_output.numpy()[:, 0]}
     contiguous = {module: {k: np.ascontiguousarray(v) for k, v in named.items()} for module, named in arrays.items()}
     write_whole(Path(file), _pickled(contiguous))
+
+
+def read_arrays(path: Path) -> Arrays:
+    """The arrays of a pickled `{module: {variable: array}}`, written by pickle or dill in Python 2 or 3.
+
+    Returns:
+        Arrays of float32 or float64, of either byte order, read-only.
+
+    Raises:
+        InputError: the file is missing, too large, damaged, holds anything else, or refers to anything that such a
+            file has no need of.
+    """
+    content = read_pickle(path)
+    match = isinstance(content, dict) and all(
+        isinstance(as_text(module), str)
+        and isinstance(named, dict)
+        and all(isinstance(as_text(name), str) and _is_float(item) for name, item in named.items())
+        for module, named in content.items()
+    )
+    if not match:
+        raise InputError(f"{path}: holds something else than {{module: {{variable: array}}}}")
+    arrays = {as_text(m): {as_text(name): item.array for name, item in named.items()} for m, named in content.items()}
+    total = sum(array.nbytes for variables in arrays.values() for array in variables.values())
+    if total > path.stat().st_size:  # the same data many times
+        raise InputError(f"{path}: claims arrays of {total} bytes in a file of {path.stat().st_size}")
+    return arrays
+
+
+def _is_float(item: Any) -> bool:
+    return isinstance(item, DescribedArray) and item.array is not None and item.array.dtype.kind == "f"
 
 
 def layer_sizes(arrays: Arrays, features: int, file: Path) -> list[int]:

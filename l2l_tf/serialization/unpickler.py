@@ -1,21 +1,14 @@
-"""Pickled arrays, read without running the pickle: nothing is imported, nothing is called.
+"""Pickled arrays, read so that nothing a file says is run: for `.l2l` files and CIFAR-10's python batches.
 
-A pickle is a program for a stack machine. Python's own machine lets it call whatever can be imported. The one below has
-values of six kinds only: constants, tuples, dicts, and three inert records (a reference, a dtype and an array that the
-file *describes*). What a call would do is written out here for the few calls that a dict of arrays needs; everything
-else is refused. Arrays are made last, when all they claim to hold has been found in the file, so memory stays within a
-small multiple of the file's size.
-
-Strings, Python 2's and 3's, bytes included, are latin-1 text here, which is what they have in common.
+A pickle is a program, and `pickle.Unpickler` calls whatever `find_class` returns. Here that is an inert `Name`, which
+knows only the calls that a dict of arrays needs. Before that, a look through the opcodes refuses those that arrays have
+no need of, lengths beyond the file's end and whatever else would take long or much memory.
 """
 
-import codecs
 import io
 import math
+import pickle
 import pickletools
-from collections.abc import Callable
-from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -24,80 +17,35 @@ import numpy as np
 from l2l_tf.errors import InputError
 
 LARGEST_FILE = 64 * 2**20
-MOST_OPCODES = 10_000  # a layer takes about 100
+MOST_OPCODES = 100_000  # an LSTM layer takes about 100, a batch of CIFAR-10 40,000
+NEEDLESS = "which arrays have no need of: refused"
 
-_OPCODES = {opcode.code: opcode for opcode in pickletools.opcodes}
-_CONSTANTS = {
-    *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE"),
-    *("STRING", "BINSTRING", "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BINUNICODE8"),
+_NUMPY = ("numpy.core.", "numpy._core.")  # before NumPy 2 and since
+_ALIASES = {"dill.dill": "dill._dill", "__builtin__": "builtins"} | {
+    f"{core}{module}": "numpy" for core in _NUMPY for module in ("multiarray", "_multiarray_umath", "numeric")
 }
-_LITERALS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
-_TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
-_MODULES = {"dill.dill": "dill._dill", "numpy._core.multiarray": "numpy.core.multiarray"}  # other versions' names
+_NAMES = {
+    *("_codecs.encode", "builtins.dict", "collections.defaultdict", "numpy._frombuffer", "numpy._reconstruct"),
+    *("dill._dill._create_array", "dill._dill._get_attr", "dill._dill._import_module", "dill._dill._load_type"),
+    *("numpy.dtype", "numpy.ndarray"),
+}
+_OPCODES = {opcode.code: opcode for opcode in pickletools.opcodes}
+_NEW = {
+    *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "NONE", "NEWTRUE", "NEWFALSE", "STRING", "BINSTRING"),
+    *("SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8", "UNICODE", "BINUNICODE"),
+    *("SHORT_BINUNICODE", "BINUNICODE8", "EMPTY_DICT", "DICT", "EMPTY_LIST", "LIST"),
+    *("GLOBAL", "STACK_GLOBAL", "REDUCE"),
+}
+_TUPLES = {"EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"}
+_PUTS, _GETS = {"PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"}, {"GET", "BINGET", "LONG_BINGET"}
+_OTHERS = {"PROTO", "FRAME", "MARK", "SETITEM", "SETITEMS", "APPEND", "APPENDS", "BUILD", "STOP"}
 
 
-class Reference(Enum):
-    """What a file may refer to: names only, never the things themselves."""
-
-    CREATE_ARRAY = "dill._dill._create_array"
-    DEFAULTDICT = "collections.defaultdict"
-    DICT = "dict"  # no module has it under this name, so only `_load_type` gives it
-    DTYPE = "numpy.dtype"
-    ENCODE = "_codecs.encode"
-    GET_ATTR = "dill._dill._get_attr"
-    IMPORT_MODULE = "dill._dill._import_module"
-    LOAD_TYPE = "dill._dill._load_type"
-    MULTIARRAY = "numpy.core.multiarray"
-    NDARRAY = "numpy.ndarray"
-    RECONSTRUCT = "numpy.core.multiarray._reconstruct"
-
-
-@dataclass
-class DescribedType:
-    """A dtype: a code such as `f4` and a byte order."""
-
-    code: str
-    order: str = "="
-
-
-@dataclass
-class DescribedArray:
-    """An array: what its pickled state says."""
-
-    shape: tuple[int, ...] = ()
-    dtype: DescribedType | None = None
-    fortran: bool = False
-    data: str = ""
-
-    def size(self) -> int:
-        """Bytes it claims to hold.
-
-        Raises:
-            ValueError: they are not what the data has.
-        """
-        if self.dtype is None:
-            raise ValueError("an array without content")
-        size = math.prod(self.shape) * int(self.dtype.code[1:])
-        if size != len(self.data):
-            raise ValueError(f"an array of {self.shape} claims {size} bytes and has {len(self.data)}")
-        return size
-
-    def array(self) -> np.ndarray:
-        """The array itself."""
-        assert self.dtype is not None
-        values = np.frombuffer(self.data.encode("latin-1"), np.dtype(self.dtype.order + self.dtype.code))
-        return values.reshape(self.shape, order="F" if self.fortran else "C")
-
-
-def read_arrays(path: Path) -> dict[str, dict[str, np.ndarray]]:
-    """The arrays of a pickled `{module: {variable: array}}`, written by pickle or dill in Python 2 or 3.
-
-    Returns:
-        Arrays of float32 or float64, of either byte order, read-only.
+def read_pickle(path: Path) -> Any:
+    """What a file holds: dicts and lists of constants and of `DescribedArray`s; strings may be bytes, as in Python 2.
 
     Raises:
-        InputError: the file is missing, too large, damaged, holds anything else, or refers to anything that such a
-            file has no need of.
+        InputError: the file is missing, too large or damaged, or holds or refers to anything else.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file")
@@ -105,176 +53,131 @@ def read_arrays(path: Path) -> dict[str, dict[str, np.ndarray]]:
         raise InputError(f"{path}: has {path.stat().st_size} bytes, may have {LARGEST_FILE}")
     content = path.read_bytes()
     try:
-        described = _Machine(content).run()
-        return _arrays(described, len(content))
+        _inspect(io.BytesIO(content))
+        return _ArraysOnly(io.BytesIO(content), encoding="bytes").load()
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-    except (ValueError, LookupError, TypeError, ArithmeticError, AssertionError, MemoryError) as error:
-        raise InputError(f"{path}: damaged, not a pickle of arrays ({_shown(error)})") from error
+    except Exception as error:  # damaged bytes are instructions to a machine: anything can come of them
+        raise InputError(f"{path}: damaged, not a pickle of arrays ({shown(error)})") from error
 
 
-def _arrays(described: Any, file_size: int) -> dict[str, dict[str, np.ndarray]]:
-    match = isinstance(described, dict) and all(
-        isinstance(variables, dict) and all(isinstance(item, DescribedArray) for item in variables.values())
-        for variables in described.values()
-    )
-    if not match:
-        raise InputError("holds something else than {module: {variable: array}}")
-    total = sum(item.size() for variables in described.values() for item in variables.values())
-    if total > file_size:  # the same data many times
-        raise InputError(f"claims arrays of {total} bytes in a file of {file_size}")
-    return {module: {name: item.array() for name, item in variables.items()} for module, variables in described.items()}
+def as_text(value: Any) -> Any:
+    """Bytes, which Python 2's strings are here, as the text that they are in latin-1; anything else unchanged."""
+    return value.decode("latin-1") if isinstance(value, bytes | bytearray) else value
 
 
-class _Machine:
-    """The stack machine. What goes wrong in a damaged pickle shows as a `ValueError`, `LookupError` or `TypeError`."""
-
-    def __init__(self, content: bytes):
-        self._stream = io.BytesIO(content)
-        self._stack: list[Any] = []
-        self._marks: list[int] = []
-        self._memo: dict[int, Any] = {}
-
-    def run(self) -> Any:
-        """What the pickle describes."""
-        for _ in range(MOST_OPCODES):
-            code = self._stream.read(1).decode("latin-1")
-            if not code:
-                raise ValueError("truncated")
-            if code == ".":
-                return self._stack.pop()
-            self._step(_OPCODES[code])
-        raise InputError(f"has more than {MOST_OPCODES} opcodes")
-
-    def _step(self, opcode: pickletools.OpcodeInfo) -> None:
-        argument = self._argument(opcode)
-        match opcode.name:
-            case "PROTO" | "FRAME":
-                pass
-            case name if name in _CONSTANTS:
-                self._stack.append(argument)
-            case name if name in _LITERALS:
-                self._stack.append(_LITERALS[name])
-            case "EMPTY_DICT":
-                self._stack.append({})
-            case "MARK":
-                self._marks.append(len(self._stack))
-            case "TUPLE":
-                self._stack.append(tuple(self._pop_to_mark()))
-            case name if name in _TUPLES:
-                self._stack.append(tuple(self._pop(_TUPLES[name])))
-            case "DICT":
-                self._stack.append(_set_items({}, self._pop_to_mark()))
-            case "SETITEM":
-                items = self._pop(2)
-                _set_items(self._stack[-1], items)
-            case "SETITEMS":
-                items = self._pop_to_mark()
-                _set_items(self._stack[-1], items)
-            case "PUT" | "BINPUT" | "LONG_BINPUT":
-                self._memo[argument] = self._stack[-1]
-            case "MEMOIZE":
-                self._memo[len(self._memo)] = self._stack[-1]
-            case "GET" | "BINGET" | "LONG_BINGET":
-                self._stack.append(self._memo[argument])
-            case "GLOBAL":
-                self._stack.append(_reference(*argument.split(" ", 1)))
-            case "STACK_GLOBAL":
-                self._stack.append(_reference(*self._pop(2)))
-            case "REDUCE":
-                self._stack.append(_call(*self._pop(2)))
-            case "BUILD":
-                [state] = self._pop(1)
-                _build(self._stack[-1], state)
-            case name:
-                raise InputError(f"uses pickle's {name}, which arrays have no need of: refused")
-
-    def _argument(self, opcode: pickletools.OpcodeInfo) -> Any:
-        if opcode.arg is None:
-            return None
-        if opcode.name == "STRING":  # pickletools takes Python 2's text form for ASCII only
-            return _text(codecs.escape_decode(pickletools.read_stringnl(self._stream, decode=False))[0])
-        reader: Callable[[io.BytesIO], Any] = opcode.arg.reader
-        return _text(reader(self._stream))
-
-    def _pop(self, count: int) -> list[Any]:
-        if len(self._stack) < count:
-            raise ValueError("nothing on the stack")
-        items = self._stack[-count:]
-        del self._stack[-count:]
-        return items
-
-    def _pop_to_mark(self) -> list[Any]:
-        mark = self._marks.pop()
-        items = self._stack[mark:]
-        del self._stack[mark:]
-        return items
-
-
-def _text(value: Any) -> Any:
-    return value.decode("latin-1") if isinstance(value, bytes) else value
-
-
-def _set_items(target: Any, items: list[Any]) -> dict[str, Any]:
-    keys = items[::2]
-    if not isinstance(target, dict) or len(items) % 2 or not all(isinstance(key, str) for key in keys):
-        raise ValueError("not a dict with names as its keys")
-    target.update(zip(keys, items[1::2], strict=True))
-    return target
-
-
-def _reference(module: Any, name: Any) -> Reference:
-    if not isinstance(module, str) or not isinstance(name, str):
-        raise ValueError("a reference without a name")
-    try:
-        return Reference(f"{_MODULES.get(module, module)}.{name}")
-    except ValueError as error:
-        raise InputError(f"refers to {_shown(f'{module}.{name}')}, which arrays have no need of: refused") from error
-
-
-def _call(function: Any, arguments: Any) -> Any:
-    """What the call would return, for the calls that are known."""
-    match function, arguments:
-        case Reference.LOAD_TYPE, ("dict" | "DictType",):
-            return Reference.DICT
-        case Reference.IMPORT_MODULE, ("numpy.core.multiarray" | "numpy._core.multiarray",):
-            return Reference.MULTIARRAY
-        case Reference.GET_ATTR, (Reference.MULTIARRAY, str(name)):
-            return _reference(Reference.MULTIARRAY.value, name)
-        case Reference.DEFAULTDICT, () | (Reference.DICT,):
-            return {}
-        case Reference.ENCODE, (str(text), "latin1" | "latin-1"):
-            return text
-        case Reference.DTYPE, ("f4" | "f8" as code, *_):
-            return DescribedType(code)
-        case Reference.DTYPE, (code, *_):
-            raise InputError(f"has an array of dtype {_shown(code)}, must be f4 or f8: refused")
-        case Reference.RECONSTRUCT, (Reference.NDARRAY, (0,), "b"):
-            return DescribedArray()
-        case Reference.CREATE_ARRAY, (Reference.RECONSTRUCT as reconstruct, described, state, *_):
-            array = _call(reconstruct, described)
-            _build(array, state)
-            return array
-    if not isinstance(function, Reference) or not isinstance(arguments, tuple):
-        raise ValueError("a call of something else than a function")
-    shown = ", ".join(_shown(argument) for argument in arguments[:3])
-    raise InputError(f"calls {function.value}({shown}), which arrays have no need of: refused")
-
-
-def _build(target: Any, state: Any) -> None:
-    """What `__setstate__` would do, for dtypes and arrays."""
-    match target, state:
-        case DescribedType(), (int(), "<" | ">" | "=" as order, *_):
-            target.order = order
-        case DescribedArray(), (int(), tuple(shape), DescribedType() as dtype, int(fortran), str(data)):
-            if len(shape) > 2 or not all(type(length) is int and length >= 0 for length in shape):
-                raise ValueError("an array that is neither vector nor matrix")
-            target.shape, target.dtype, target.fortran, target.data = shape, dtype, bool(fortran), data
-        case _:
-            raise InputError(f"sets the state of a {type(target).__name__}, which arrays have no need of: refused")
-
-
-def _shown(value: Any) -> str:
-    """A short form on one line; of a tuple the type only, as nested ones can be longer than any memory."""
+def shown(value: Any) -> str:
+    """A short form on one line; mostly the type only, as nested tuples can be longer than any memory."""
+    if isinstance(value, Name):
+        return value.name
     text = ascii(str(value))[1:-1] if isinstance(value, str | Exception) else type(value).__name__
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+class _ArraysOnly(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> "Name":
+        return Name(module, name)
+
+
+class Name:
+    """What a pickle gets for a name: it can be called as arrays need it, and its state cannot be set."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, module: str, name: str):
+        self.name = f"{_ALIASES.get(module, module)}.{name}"
+        if self.name not in _NAMES:
+            raise InputError(f"refers to {shown(f'{module}.{name}')}, {NEEDLESS}")
+
+    def __call__(self, *arguments: Any) -> Any:
+        """What the call would give, for the calls that are known."""
+        match self.name, *map(as_text, arguments):
+            case "dill._dill._load_type", "dict" | "DictType":
+                return Name("builtins", "dict")
+            case "dill._dill._import_module", str(module) if _ALIASES.get(module) == "numpy":
+                return module
+            case "dill._dill._get_attr", str(module), str(name) if _ALIASES.get(module) == "numpy":
+                return Name(module, name)
+            case ("collections.defaultdict",) | ("collections.defaultdict", Name(name="builtins.dict")):
+                return {}
+            case "_codecs.encode", str(text), "latin1" | "latin-1":
+                return text.encode("latin-1")
+            case "numpy.dtype", "f4" | "f8" | "u1" as code, *_:
+                return DescribedType(code)
+            case "numpy.dtype", code, *_:
+                raise InputError(f"has an array of dtype {shown(code)}, must be f4, f8 or u1: refused")
+            case "numpy._reconstruct", Name(name="numpy.ndarray"), (0,), "b":
+                return DescribedArray()
+            case "numpy._frombuffer", _, dtype, shape, "C" | "F" as order:
+                return _described((1, shape, dtype, order == "F", arguments[0]))
+            case "dill._dill._create_array", Name(name="numpy._reconstruct"), (Name(), (0,), b"b" | "b"), state, *_:
+                return _described(state)
+        raise InputError(f"calls {self.name}({', '.join(map(shown, arguments[:3]))}), {NEEDLESS}")
+
+    def __setstate__(self, state: Any) -> None:
+        raise InputError(f"sets the state of {self.name}, {NEEDLESS}")
+
+
+class DescribedType:
+    """A dtype: a code such as `f4`, and once its state is set a byte order."""
+
+    def __init__(self, code: str):
+        self.code, self.order = code, "="
+
+    def __setstate__(self, state: Any) -> None:
+        _, order, *_ = state
+        if as_text(order) not in ("<", ">", "=", "|"):
+            raise ValueError("a dtype without byte order")
+        self.order = as_text(order)
+
+
+class DescribedArray:
+    """An array, once its state is set, of the very bytes that are in the file: it claims no memory beyond."""
+
+    array: np.ndarray | None = None
+
+    def __setstate__(self, state: Any) -> None:
+        _, shape, dtype, fortran, data = state
+        if len(shape) > 2 or not all(type(length) is int and length >= 0 for length in shape):
+            raise ValueError("an array that is neither vector nor matrix")
+        size = math.prod(shape) * int(dtype.code[1:])
+        if size != len(data):
+            raise ValueError(f"an array of {shape} claims {size} bytes and has {len(data)}")
+        self.array = np.ndarray(shape, dtype.order + dtype.code, data, order="F" if fortran else "C")
+
+
+def _described(state: Any) -> DescribedArray:
+    array = DescribedArray()
+    array.__setstate__(state)
+    return array
+
+
+def _inspect(stream: io.BytesIO) -> None:
+    """Refuses a pickle that uses more of the machine than arrays need, before anything of it is run.
+
+    Only what was just made is memoized, and no tuple is fetched again: pairs of the same pair, 200 deep, could keep the
+    machine busy forever when they are hashed.
+
+    Raises:
+        InputError: an opcode that is not needed, or too many of them.
+        ValueError, LookupError: damaged; among others, something claims to be longer than the rest of the file.
+    """
+    memo: dict[int, str] = {}
+    last = ""
+    for _ in range(MOST_OPCODES):
+        opcode = _OPCODES[stream.read(1).decode("latin-1")]
+        name = opcode.name
+        if name == "STOP":
+            return
+        if name == "STRING":  # pickletools takes Python 2's text form for ASCII only
+            argument: Any = stream.readline()
+        else:
+            argument = opcode.arg.reader(stream) if opcode.arg else len(memo)
+        if name in _PUTS and last in _NEW | _TUPLES and 0 <= argument < MOST_OPCODES:
+            memo[argument] = last
+        elif name in _PUTS or (name in _GETS and memo[argument] in _TUPLES):
+            raise ValueError(f"{name} {argument} after {last}")
+        elif name not in _NEW | _TUPLES | _GETS | _OTHERS:
+            raise InputError(f"uses pickle's {name}, {NEEDLESS}")
+        last = name
+    raise InputError(f"has more than {MOST_OPCODES} opcodes")
