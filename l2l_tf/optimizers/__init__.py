@@ -6,6 +6,7 @@ from l2l_tf.optimizers.hand_designed import NAG, SGD, AdaGrad, Adam, HandDesigne
 from l2l_tf.optimizers.lstm import CoordinatewiseLSTM
 from l2l_tf.optimizers.odd import OddLSTM
 from l2l_tf.optimizers.preprocessing import Identity, LogAndSign, Preprocessing
+from l2l_tf.optimizers.rnnprop import RNNprop
 
 __all__ = [
     "NAG",
@@ -23,6 +24,7 @@ __all__ = [
     "ParameterGroups",
     "Preprocessing",
     "RMSprop",
+    "RNNprop",
     "State",
     "everything",
 ]
