@@ -5,6 +5,7 @@ import collections
 import io
 import os
 import pickle
+import shlex
 import struct
 import subprocess
 import sys
@@ -27,6 +28,7 @@ from l2l_tf.serialization.l2l_format import read_arrays
 from l2l_tf.serialization.trained import build_optimizer, load_optimizer, read_variables, save_optimizer
 
 Arrays = dict[str, dict[str, Any]]
+PUBLIC = Path(__file__).parent / "data"
 
 
 def released(sizes: tuple[int, ...] = (20, 20), features: int = 2) -> Arrays:
@@ -132,6 +134,12 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
     return 1.0 / (1.0 + np.exp(-x))
 
 
+def read_with_dill(file: Path) -> Arrays:
+    """A trusted file, by dill itself, in float64; NumPy 2 still knows the modules' old names."""
+    found = dill.loads(file.read_bytes())
+    return {m: {name: array.astype(np.float64) for name, array in named.items()} for m, named in found.items()}
+
+
 def transcribed_step(arrays: Arrays, state: list[tuple[np.ndarray, np.ndarray]], gradients: np.ndarray) -> np.ndarray:
     """The released code's equations, coordinates first, in float64; `state` is changed in place."""
     epsilon, p = np.finfo(np.float32).eps, 5.0
@@ -146,22 +154,97 @@ def transcribed_step(arrays: Arrays, state: list[tuple[np.ndarray, np.ndarray]],
     return 0.01 * (x @ arrays["linear"]["w"] + arrays["linear"]["b"])[:, 0]
 
 
-@pytest.mark.parametrize("sizes", [(20, 20), (7,), (5, 9, 3)])
-def test_imported_step_is_the_released_codes(sizes: tuple[int, ...], tmp_path: Path) -> None:
-    arrays = released(sizes)
-    file = write(tmp_path / "net.l2l", dill.dumps(as_defaultdict(arrays)))
-    import_l2l.command([str(file), str(tmp_path / "imported")])
-    optimizer = load_optimizer(tmp_path / "imported")
+def transcribed_rnnprop_step(arrays: Arrays, state: dict[str, Any], gradients: np.ndarray) -> np.ndarray:
+    """RNNprop's equations, coordinates first, in float64; `state` is changed in place."""
+    state["t"] += 1
+    for name, power in (("m", 1), ("v", 2)):
+        state[name] = 0.95 * state[name] + 0.05 * gradients**power
+    correction = 1 - 0.95 ** state["t"]
+    root = np.sqrt(state["v"] / correction) + 1e-8
+    x = np.stack([state["m"] / correction / root, gradients / root], axis=1)
+    x = x @ arrays["input_projection"]["w"] + arrays["input_projection"]["b"]
+    x = np.where(x > 0, x, np.expm1(x))
+    for k, (h, c) in enumerate(state["layers"]):
+        layer = arrays[f"lstm_{k + 1}"]
+        i, j, f, o = np.split(np.concatenate([x, h], axis=1) @ layer["w_gates"] + layer["b_gates"], 4, axis=1)
+        c = sigmoid(f + 1.0) * c + sigmoid(i) * np.tanh(j)
+        x = sigmoid(o) * np.tanh(c)
+        state["layers"][k] = (x, c)
+    return 0.01 * np.tanh(x @ arrays["linear"]["w"] + arrays["linear"]["b"])[:, 0]
+
+
+def assert_steps(folder: Path, expected: Callable[[np.ndarray], np.ndarray], steps: int) -> None:
+    """The optimizer in a folder makes the expected updates of 30 coordinates, gradients of many sizes and zeros."""
+    optimizer = load_optimizer(folder)
     rng = np.random.default_rng(1)
-    exact = {m: {name: array.astype(np.float64) for name, array in named.items()} for m, named in arrays.items()}
-    expected_state = [(np.zeros([30, size]), np.zeros([30, size])) for size in sizes]
     state = optimizer.init({"x": tf.zeros([30])})
-    for _ in range(5):
+    for _ in range(steps):
         gradients = (rng.normal(size=30) * 10.0 ** rng.uniform(-6, 2, size=30)).astype(np.float32)
         gradients[0] = 0.0
         updates, state = optimizer.update({"x": tf.constant(gradients)}, state)
-        expected = transcribed_step(exact, expected_state, gradients.astype(np.float64))
-        np.testing.assert_allclose(updates["x"], expected, atol=1e-6)
+        np.testing.assert_allclose(updates["x"], expected(gradients.astype(np.float64)), atol=1e-6)
+
+
+def zeros(sizes: tuple[int, ...]) -> list[tuple[np.ndarray, np.ndarray]]:
+    return [(np.zeros([30, size]), np.zeros([30, size])) for size in sizes]
+
+
+@pytest.mark.parametrize("sizes", [(20, 20), (7,), (5, 9, 3)])
+def test_imported_step_is_the_released_codes(sizes: tuple[int, ...], tmp_path: Path) -> None:
+    file = write(tmp_path / "net.l2l", dill.dumps(as_defaultdict(released(sizes))))
+    import_l2l.command([str(file), str(tmp_path / "imported")])
+    arrays, state = read_with_dill(file), zeros(sizes)
+    assert_steps(tmp_path / "imported", lambda gradients: transcribed_step(arrays, state, gradients), 5)
+
+
+def test_public_file_of_an_lstm(tmp_path: Path) -> None:
+    import_l2l.command([str(PUBLIC / "dm_aug.l2l"), str(tmp_path / "imported")])
+    arrays, state = read_with_dill(PUBLIC / "dm_aug.l2l"), zeros((20, 20))
+    assert_steps(tmp_path / "imported", lambda gradients: transcribed_step(arrays, state, gradients), 20)
+
+
+def test_public_file_of_rnnprop(tmp_path: Path) -> None:
+    import_l2l.command([str(PUBLIC / "rnnprop.l2l"), str(tmp_path / "imported")])
+    arrays = read_with_dill(PUBLIC / "rnnprop.l2l")
+    state = {"t": 0, "m": np.zeros(30), "v": np.zeros(30), "layers": zeros((20, 20))}
+    assert_steps(tmp_path / "imported", lambda gradients: transcribed_rnnprop_step(arrays, state, gradients), 20)
+
+
+LSTM = {"_target_": "l2l_tf.optimizers.CoordinatewiseLSTM", "layers": [6], "output_scale": 0.03}
+LOG_AND_SIGN = {"_target_": "l2l_tf.optimizers.LogAndSign", "p": 7.5, "smoothing": 3e-5}
+RNNPROP = {"_target_": "l2l_tf.optimizers.RNNprop", "layers": [6, 5], "projection": 3, "decay": 0.9, "epsilon": 1e-6}
+
+
+@pytest.mark.parametrize("config", [LSTM, LSTM | {"preprocessing": LOG_AND_SIGN}, RNNPROP | {"output_scale": 0.02}])
+def test_export_prints_the_command_that_restores_every_setting(
+    config: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_optimizer(tmp_path / "mine", config, read_variables(everything(build_optimizer(config))))
+    export_l2l.command(["mine", "mine.l2l"])
+    program, *arguments = shlex.split(capsys.readouterr().out.splitlines()[-1])
+    assert program == "l2l-import"
+    import_l2l.command(arguments)
+    again = load_optimizer(tmp_path / "mine_imported")
+    assert same({"": read_variables(again)}, {"": read_variables(load_optimizer(tmp_path / "mine"))})
+    gradients = {"x": tf.constant([0.0, 1e-5, -1e-2, 3.0])}
+    updates = [m.update(gradients, m.init(gradients))[0]["x"] for m in (again, load_optimizer(tmp_path / "mine"))]
+    np.testing.assert_array_equal(*updates)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "options", "message"),
+    [
+        (released((5,), features=1), [], "1 input feature.*must be preprocessing=identity"),
+        (released((), features=1), [], "linear/w has shape"),
+        (released((5,)), ["--preprocessing", "identity"], "2 input feature.*must be preprocessing=log_and_sign"),
+        (released((5,), features=18) | {"linear": {"w": np.zeros([5, 9], np.float32)}}, [], "KernelDeepLSTM"),
+    ],
+)
+def test_files_say_what_they_are(arrays: Arrays, options: list[str], message: str, tmp_path: Path) -> None:
+    write(tmp_path / "net.l2l", pickle.dumps(arrays))
+    with pytest.raises(InputError, match=message):
+        import_l2l.command([str(tmp_path / "net.l2l"), str(tmp_path / "out"), *options])
 
 
 def test_export_then_import_keeps_every_byte(tmp_path: Path) -> None:
@@ -191,7 +274,7 @@ def test_export_then_import_keeps_every_byte(tmp_path: Path) -> None:
 def test_what_the_released_code_cannot_run_is_not_exported(tmp_path: Path) -> None:
     config = {"_target_": "l2l_tf.optimizers.OddLSTM", "layers": [3]}
     save_optimizer(tmp_path / "odd", config, read_variables(everything(build_optimizer(config))))
-    with pytest.raises(InputError, match=r"holds OddLSTM, only CoordinatewiseLSTM"):
+    with pytest.raises(InputError, match=r"holds OddLSTM, only CoordinatewiseLSTM and RNNprop"):
         export(tmp_path / "odd", tmp_path / "odd.l2l")
     assert not (tmp_path / "odd.l2l").exists()
 
@@ -276,7 +359,7 @@ def hostile() -> dict[str, tuple[bytes, str]]:
         "nested tuples as a name": (doubled + b"h\x00h\x00\x93.", "damaged"),
         "many opcodes": (b"N" * 200_000 + b".", "more than 100000 opcodes"),
         "stack underflow": (b"R.", "damaged"),
-        "wrong w_gates": (small(lstm_1__w_gates=np.zeros([21, 80], np.float32)), "lstm_1/w_gates has shape"),
+        "wrong w_gates": (small(lstm_1__w_gates=np.zeros([25, 80], np.float32)), "lstm_1/w_gates has shape"),
         "wrong b_gates": (small(lstm_2__b_gates=np.zeros([], np.float32)), "lstm_2/b_gates has shape"),
         "wrong linear": (small(linear__w=np.zeros([20, 2], np.float32)), "linear/w has shape"),
         "unknown module": (small(gru__w=np.zeros([1], np.float32)), "gru/w has shape"),
@@ -349,10 +432,14 @@ def test_same_data_many_times_is_refused(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (["nothing.l2l", "out"], "error: nothing.l2l: no such file"),
-        (["net.l2l", "out", "--p", "0"], "error: preprocessing.p=0.0: must be"),
+        (
+            ["net.l2l", "out", "--p", "0"],
+            "error: preprocessing.p=0.0: must be",
+        ),
         (["net.l2l", "out", "--p", "x"], "error: argument --p: invalid float value"),
+        (["net.l2l", "out", "--smoothing", "-1"], "error: preprocessing.smoothing=-1.0: must be"),
         (["net.l2l", "out", "--output-scale", "nan"], "error: output_scale=nan: must be"),
-        (["net.l2l", "out", "--preprocessing", "identity"], "error: net.l2l: lstm_1/w_gates has shape"),
+        (["net.l2l", "out", "--preprocessing", "identity"], "error: net.l2l: its LSTM has 2 input"),
         (["net.l2l"], "error: the following arguments are required"),
     ],
 )

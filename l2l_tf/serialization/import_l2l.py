@@ -1,25 +1,32 @@
-"""`python -m l2l_tf.serialization.import_l2l FILE OUTPUT`: a released `.l2l` file as a trained optimizer's folder."""
+"""`l2l-import FILE OUTPUT`: a released `.l2l` file as a trained optimizer's folder."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from l2l_tf.commands import Parser, run
-from l2l_tf.serialization.l2l_format import OUTPUT_SCALE, PREPROCESSING, P, import_l2l
+from l2l_tf.serialization.l2l_format import PREPROCESSING, SETTINGS, import_l2l
 
 
 def command(arguments: Sequence[str] | None = None) -> None:
     """Imports as the arguments say."""
-    parser = Parser(prog="python -m l2l_tf.serialization.import_l2l", description=__doc__)
+    parser = Parser(prog="l2l-import", description=__doc__)
     parser.add_argument("file", type=Path, metavar="FILE", help="a .l2l file; it is read, never run")
     parser.add_argument("output", type=Path, metavar="OUTPUT", help="the folder to write")
-    # What a file does not store; the defaults are the released code's.
-    parser.add_argument("--p", type=float, default=P, help="of log_and_sign (default: %(default)s)")
-    parser.add_argument("--output-scale", type=float, default=OUTPUT_SCALE, help="default: %(default)s")
-    parser.add_argument("--preprocessing", choices=PREPROCESSING, default=PREPROCESSING[0], help="default: %(default)s")
-    options = parser.parse_args(arguments)
-    import_l2l(options.file, options.output, options.p, options.output_scale, options.preprocessing)
-    print(f"{options.output}: written")
+    notes = {"p": " of log_and_sign", "smoothing": " of log_and_sign", "decay": " of RNNprop", "epsilon": " of RNNprop"}
+    for name, value in SETTINGS.items():
+        choices = list(PREPROCESSING) if name == "preprocessing" else None
+        option = f"--{name.replace('_', '-')}"
+        note = f"which the file does not store{notes.get(name, '')} (default: {value})"
+        parser.add_argument(option, type=type(value), choices=choices, default=value, help=note)
+    options = vars(parser.parse_args(arguments))
+    import_l2l(**options)
+    print(f"{options['output']}: written")
+
+
+def main() -> None:
+    """The command `l2l-import`."""
+    run(command)
 
 
 if __name__ == "__main__":
-    run(command)
+    main()
