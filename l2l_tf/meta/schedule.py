@@ -142,8 +142,7 @@ class Schedule:
                 f"schedule.steps={self.steps} numbers"
             )
         else:
-            weights: Sequence[float] = self.weights
-            for index, weight in enumerate(weights):
+            for index, weight in enumerate(self.weights):
                 at_least(f"schedule.weights.{index}", weight, 0.0)
             if not np.asarray(self.weights, np.float32).any():
                 raise InputError(f"schedule.weights={shown(self.weights)}: must have one above 0")
