@@ -81,21 +81,29 @@ class NAG(HandDesigned):
 
 
 class RMSprop(HandDesigned):
-    """m ← αm + (1 − α)∇²; g = −η∇ / (√m + ε) (Torch7 `optim.rmsprop`)."""
+    """m ← αm + (1 − α)∇²; v ← μv + η∇ / (√m + ε); g = −v (Torch7 `optim.rmsprop`, which has no momentum: μ = 0).
 
-    def __init__(self, learning_rate: Rate, alpha: float = 0.99, epsilon: float = 1e-8):
+    Args:
+        alpha: α; momentum: μ, as in TensorFlow 1's RMSProp; epsilon: ε.
+    """
+
+    def __init__(self, learning_rate: Rate, alpha: float = 0.99, epsilon: float = 1e-8, momentum: float = 0.0):
         super().__init__(learning_rate)
         self.alpha = below_one("optimizer.alpha", alpha)
         self.epsilon = at_least("optimizer.epsilon", epsilon, 0.0)
+        self.momentum = below_one("optimizer.momentum", momentum)
 
     def init(self, coordinates: tf.Tensor) -> State:
-        """m = 0."""
-        return tf.zeros_like(coordinates)
+        """m = v = 0."""
+        zeros = tf.zeros_like(coordinates)
+        return {"mean_square": zeros, "velocity": zeros}
 
     def update(self, gradients: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
-        """−η∇ / (√m + ε)."""
-        mean_square = self.alpha * state + (1.0 - self.alpha) * gradients**2
-        return -self.learning_rate * gradients / (tf.sqrt(mean_square) + self.epsilon), mean_square
+        """−v."""
+        mean_square = self.alpha * state["mean_square"] + (1.0 - self.alpha) * gradients**2
+        step = self.learning_rate * gradients / (tf.sqrt(mean_square) + self.epsilon)
+        velocity = self.momentum * state["velocity"] + step
+        return -velocity, {"mean_square": mean_square, "velocity": velocity}
 
 
 class Adam(HandDesigned):

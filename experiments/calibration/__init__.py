@@ -1,0 +1,1 @@
+"""Which initial deviation, and which constants, the paper's own baseline curves speak for."""

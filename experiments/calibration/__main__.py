@@ -1,0 +1,34 @@
+"""Calibrates the initial deviation by the paper's baseline curves: `python -m experiments.calibration`."""
+
+from pathlib import Path
+
+import pandas as pd
+from omegaconf import DictConfig
+
+from experiments.calibration.nearest import nearest, summary
+from experiments.calibration.runs import runs
+from experiments.composition.cli import command, plain
+from l2l_tf.files import write_whole
+
+
+def write(folder: Path, name: str, table: pd.DataFrame) -> None:
+    """A table as `<folder>/<name>.csv`."""
+    text = table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    write_whole(folder / f"{name}.csv", text.encode())
+
+
+@command("calibration")
+def main(config: DictConfig) -> None:
+    """Writes `deviations.csv`, its `summary.csv` and `variants.csv` to the folder `results`."""
+    settings, folder = plain(config), Path(config.results)
+    distances = pd.DataFrame(runs(config, settings["baselines"], settings["deviations"]))
+    write(folder, "deviations", distances)
+    write(folder, "summary", summary(distances))
+    chosen = nearest(distances)
+    print(f"initial deviation {chosen}: its baselines are nearest to the paper's")
+    if settings["variants"]:
+        write(folder, "variants", pd.DataFrame(runs(config, settings["variants"], [chosen])))
+
+
+if __name__ == "__main__":
+    main()

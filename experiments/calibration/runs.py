@@ -1,0 +1,65 @@
+"""Baselines tuned at each initial deviation, and how far their curves are from the paper's."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from omegaconf import DictConfig, OmegaConf
+from tqdm import tqdm
+
+from experiments.composition.cli import build, build_optimizee
+from experiments.reports.paper import distance, paper_curves
+from l2l_tf.evaluation.bulk import rate_curves
+from l2l_tf.evaluation.tuning_rule import tune
+
+Row = dict[str, Any]
+
+
+def runs(config: DictConfig, baselines: Mapping[str, Mapping[str, Any]], deviations: Sequence[float]) -> Iterator[Row]:
+    """Tunes every baseline on every panel at every deviation, on validation images.
+
+    Yields:
+        deviation, panel, optimizer; `of`, the paper's optimizer that it is held against; the chosen learning_rate and
+        how many problems it was run on; first_loss and final_loss (mean over the window), ours and the paper's; and
+        the distance.
+    """
+    settings = config.tuning
+    steps, window, seed = int(config.steps), int(config.window), int(config.seed)
+    for panel, module in config.panels.items():
+        variant = OmegaConf.merge(config.optimizee, {"module": module})
+        assert isinstance(variant, DictConfig)
+        optimizee = build_optimizee(variant, "validation")
+        optimizee.initial_deviation = tf.Variable(0.0, trainable=False)  # one program serves all deviations
+        paper = paper_curves(str(panel))
+        for name, baseline in baselines.items():
+            curves_of = partial(rate_curves, optimizee, build(baseline["make"]), seed=seed, stream="validation")
+            theirs = paper[paper.optimizer == baseline["of"]]
+            for deviation in deviations:
+                optimizee.initial_deviation.assign(deviation)
+                curves: dict[float, np.ndarray] = {}
+
+                def run(rates: list[float], problems: int, curves: dict[float, np.ndarray] = curves) -> list[float]:
+                    found = curves_of(rates, problems=range(problems), steps=steps, batch=config.batch)  # noqa: B023
+                    curves |= dict(zip(rates, found, strict=True))
+                    return found[:, :, -window:].mean(axis=(1, 2)).tolist()
+
+                rates = tune(run, baseline["low"], baseline["high"], **settings)
+                best = rates[rates.chosen].iloc[0]
+                mean = curves[best.learning_rate].mean(axis=0)
+                row = {
+                    "deviation": deviation,
+                    "panel": panel,
+                    "optimizer": name,
+                    "of": baseline["of"],
+                    "learning_rate": best.learning_rate,
+                    "problems": int(best.n),
+                    "first_loss": float(mean[0]),
+                    "final_loss": float(mean[-window:].mean()),
+                    "paper_first_loss": float(theirs.loss.iloc[0]),
+                    "paper_final_loss": float(theirs.loss.iloc[-window:].mean()),
+                    "distance": distance(np.arange(steps + 1), mean, theirs),
+                }
+                tqdm.write(", ".join(f"{key} {value}" for key, value in row.items()))
+                yield row

@@ -1,0 +1,41 @@
+"""The paper's own curves, as they were read off its figures (`results/paper/README.md`)."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from l2l_tf.errors import InputError
+
+PAPER = Path(__file__).resolve().parent.parent.parent / "results" / "paper"
+
+
+def paper_curves(panel: str, folder: Path = PAPER) -> pd.DataFrame:
+    """The paper's curves of one panel: columns optimizer, step, loss, low, high; none if it has no such panel.
+
+    `step` is ours, at which θ_0 is step 0: the paper's first point of a baseline is f(θ_0), that of a learned optimizer
+    f(θ_1). Figure 7's points are means of ten steps, at the last of them.
+    """
+    curves = _read(folder / "curves.csv")
+    curves = curves[curves.panel == panel].drop(columns="panel")
+    from_theta_0 = ~curves.optimizer.str.startswith("LSTM") & ~panel.startswith("7-")
+    return curves.assign(step=curves.step - from_theta_0.astype(int)).reset_index(drop=True)
+
+
+def paper_figure_6(folder: Path = PAPER) -> pd.DataFrame:
+    """Figure 6's points: columns optimizer, layers, units, final_loss, low, high."""
+    return _read(folder / "figure_6.csv")
+
+
+def distance(steps: np.ndarray, losses: np.ndarray, paper: pd.DataFrame) -> float:
+    """How far a curve is from the paper's: the mean of |log10(ours / paper's)| over the steps that both have."""
+    ours = pd.Series(losses, index=steps)
+    both = paper[paper.step.isin(ours.index)]
+    return float(np.abs(np.log10(ours.loc[both.step].to_numpy() / both.loss.to_numpy())).mean())
+
+
+def _read(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: must be the paper's data ({error})") from error
