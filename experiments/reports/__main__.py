@@ -1,4 +1,4 @@
-"""Tables and figures from the stored runs: `python -m experiments.reports [--results FOLDER]`."""
+"""Tables and figures from the stored runs: `python -m experiments.reports [--results FOLDER] [--no-paper]`."""
 
 import argparse
 import sys
@@ -10,6 +10,7 @@ import pandas as pd
 from experiments.composition.panel import Panel, compose_panel, panel_keys
 from experiments.reports import figures
 from experiments.reports.claims import RULE, Stored, claims_table
+from experiments.reports.paper_tables import paper_leads, paper_markdown, paper_table
 from experiments.reports.tables import accuracy_table, final_loss_table, markdown, transfer_table
 from experiments.reports.trainings import trainings_table
 from experiments.results.queries import stored_panel
@@ -29,8 +30,11 @@ def stored_panels(results: Path, panels: Sequence[Panel] = ()) -> Stored:
     return {key: runs for key, runs in found.items() if runs is not None}
 
 
-def write_reports(results: Path, panels: Sequence[Panel] = ()) -> list[Path]:
+def write_reports(results: Path, panels: Sequence[Panel] = (), paper: bool = True) -> list[Path]:
     """Writes `tables/` and `figures/`, and says which panels lack runs.
+
+    Args:
+        paper: whether figures have the paper's own curves under ours.
 
     Raises:
         InputError: a stored file is bad, or a table or figure cannot be written.
@@ -39,7 +43,7 @@ def write_reports(results: Path, panels: Sequence[Panel] = ()) -> list[Path]:
     for key, runs in stored.items():
         for lacking in runs.missing:
             print(f"{key}: no stored run of {lacking}; python -m experiments.evaluate panel={key} makes it")
-    written = write_tables(results, stored) + figures.draw(results, stored)
+    written = write_tables(results, stored) + figures.draw(results, stored, paper)
     print("\n".join(map(str, written)))
     return written
 
@@ -49,7 +53,11 @@ def write_tables(results: Path, stored: Stored) -> list[Path]:
     folder = results / "tables"
     claims = claims_table(stored)
     write_whole(folder / "claims.md", f"# Claims\n\n{RULE}\n{markdown(claims)}".encode())
+    theirs, leads = paper_table(stored), paper_leads(stored)
+    write_whole(folder / "paper.md", paper_markdown(theirs, leads).encode())
     tables: dict[str, pd.DataFrame] = {
+        "paper": theirs,
+        "paper_leads": leads,
         "claims": claims,
         "final_loss": final_loss_table(stored),
         "accuracy": accuracy_table(stored),
@@ -57,15 +65,17 @@ def write_tables(results: Path, stored: Stored) -> list[Path]:
         "transfer": transfer_table(stored),
     }
     written = [write_table(folder / name, table) for name, table in tables.items() if len(table)]
-    return [folder / "claims.md", *written]
+    return [folder / "claims.md", folder / "paper.md", *written]
 
 
 def run() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description="Write tables and figures from stored runs.")
     parser.add_argument("--results", type=Path, default=Path("results"))
+    parser.add_argument("--paper", action=argparse.BooleanOptionalAction, default=True, help="its curves under ours")
+    arguments = parser.parse_args()
     try:
-        write_reports(parser.parse_args().results)
+        write_reports(arguments.results, paper=arguments.paper)
     except InputError as error:
         sys.exit(f"error: {error}")
 

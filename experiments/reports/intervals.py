@@ -144,6 +144,16 @@ def paired_difference(first: Array, second: Array, resamples: int = 10_000, seed
         return mean_interval(first - second, resamples, seed)
 
 
+def paired_ratio(first: Array, second: Array, resamples: int = 10_000, seed: int = 0) -> Interval:
+    """Mean of first divided by mean of second, [n] each, on the same n problems; problems are resampled in pairs."""
+    with np.errstate(invalid="ignore"):
+        ratio = np.asarray(first.mean() / second.mean())
+        if len(first) < 2:
+            return Interval(ratio, np.full_like(ratio, np.nan), np.full_like(ratio, np.nan))
+        means = _resampled_means(np.stack([first, second], axis=1), resamples, seed)
+        return _interval(ratio, means[:, 0] / means[:, 1])
+
+
 def unpaired_difference(first: Array, second: Array, resamples: int = 10_000, seed: int = 0) -> Interval:
     """Mean of first [n] minus mean of second [m], on problems that have nothing to do with each other."""
     with np.errstate(invalid="ignore"):

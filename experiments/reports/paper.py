@@ -8,18 +8,24 @@ import pandas as pd
 from l2l_tf.errors import InputError
 
 PAPER = Path(__file__).resolve().parent.parent.parent / "results" / "paper"
+THEIRS = {"4-left-uniform": "4-left", "4-left": None}  # the paper's text says Gaussian, its curves say uniform
 
 
 def paper_curves(panel: str, folder: Path = PAPER) -> pd.DataFrame:
-    """The paper's curves of one panel: columns optimizer, step, loss, low, high; none if it has no such panel.
+    """The paper's curves of one of our panels: columns optimizer, step, loss, low, high; no rows if it has none.
 
     `step` is ours, at which θ_0 is step 0: the paper's first point of a baseline is f(θ_0), that of a learned optimizer
-    f(θ_1). Figure 7's points are means of ten steps, at the last of them.
+    f(θ_1). Figure 7's points are means of `points_mean` steps, at the last of them.
     """
     curves = _read(folder / "curves.csv")
-    curves = curves[curves.panel == panel].drop(columns="panel")
-    from_theta_0 = ~curves.optimizer.str.startswith("LSTM") & ~panel.startswith("7-")
+    curves = curves[curves.panel == THEIRS.get(panel, panel)].drop(columns="panel")
+    from_theta_0 = ~curves.optimizer.str.startswith("LSTM") & (points_mean(panel) == 1)
     return curves.assign(step=curves.step - from_theta_0.astype(int)).reset_index(drop=True)
+
+
+def points_mean(panel: str) -> int:
+    """Of how many steps a point of the paper's curves is the mean."""
+    return 10 if panel.startswith("7-") else 1
 
 
 def paper_figure_6(folder: Path = PAPER) -> pd.DataFrame:

@@ -3,15 +3,18 @@
 from pathlib import Path
 
 from experiments.reports.claims import Stored
-from experiments.reports.figures import beyond_1000, figure_4, figure_5, figure_6, figure_7
+from experiments.reports.figures import beyond_1000, figure_4, figure_5, figure_6, figure_6_beyond, figure_7
 
-FIGURES = (figure_4, figure_5, figure_6, figure_7, beyond_1000)
+FIGURES = (figure_4, figure_5, figure_6, figure_6_beyond, figure_7, beyond_1000)
 
 
-def draw(results: Path, stored: Stored) -> list[Path]:
+def draw(results: Path, stored: Stored, paper: bool = True) -> list[Path]:
     """Draws every figure that has runs into ``results/figures`` and returns the files written.
+
+    Args:
+        paper: whether the paper's own curves are drawn under ours.
 
     Raises:
         InputError: a figure cannot be written.
     """
-    return [path for figure in FIGURES for path in figure.draw(results, stored)]
+    return [path for figure in FIGURES for path in figure.draw(results, stored, paper)]

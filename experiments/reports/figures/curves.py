@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 
 from experiments.reports.claims import Stored
 from experiments.reports.figures import style
 from experiments.reports.intervals import Array, loss_table, mean_interval
+from experiments.reports.paper import paper_curves
 from experiments.results.queries import PanelRuns
 
 RESAMPLES = 1_000  # for a band's looks; the tables use ten times as many
@@ -16,7 +18,12 @@ BLOCK, LONG = 10, 250  # runs of more than LONG steps are drawn as means of BLOC
 
 
 def draw_curves(
-    results: Path, name: str, keys: Sequence[str], stored: Stored, first_steps: Mapping[str, int] | None = None
+    results: Path,
+    name: str,
+    keys: Sequence[str],
+    stored: Stored,
+    first_steps: Mapping[str, int] | None = None,
+    paper: bool = True,
 ) -> list[Path]:
     """Draws the panels that have runs, side by side.
 
@@ -25,6 +32,7 @@ def draw_curves(
         name: of the figure's files.
         keys: of the panels, from left to right.
         first_steps: the first step that a panel shows, where it is not 0.
+        paper: whether the paper's own curves are drawn under ours.
 
     Returns:
         The files written; none when no panel has runs.
@@ -37,15 +45,21 @@ def draw_curves(
         return []
     with style.applied():
         figure, axes = style.panels(len(shown))
-        for runs, ax in zip(shown, axes, strict=True):
-            draw_panel(ax, runs, (first_steps or {}).get(runs.panel.key, 0))
+        theirs = [
+            draw_panel(ax, runs, (first_steps or {}).get(runs.panel.key, 0), paper)
+            for runs, ax in zip(shown, axes, strict=True)
+        ]
         axes[0].set_ylabel("Loss")
-        style.legend(figure, style.ordered(shown))
+        style.legend(figure, style.ordered(shown), any(theirs))
         return style.save(figure, results / "figures", name)
 
 
-def draw_panel(axes: Axes, runs: PanelRuns, first_step: int = 0) -> None:
-    """One panel. A mean that includes a diverged run is infinite: its line ends there, and the x label says so."""
+def draw_panel(axes: Axes, runs: PanelRuns, first_step: int = 0, paper: bool = True) -> bool:
+    """One panel. A mean that includes a diverged run is infinite: its line ends there, and the x label says so.
+
+    Returns:
+        Whether the paper's curves are under ours.
+    """
     curves = runs.curves()
     table = loss_table(curves[curves["step"] >= first_step])
     block = BLOCK if table.shape[1] > LONG else 1
@@ -62,7 +76,13 @@ def draw_panel(axes: Axes, runs: PanelRuns, first_step: int = 0) -> None:
     axes.set_title(runs.panel.title)
     axes.set_xlabel("\n".join(["Step" if block == 1 else f"Step (means of {block})", *notes]))
     axes.set_xlim(first_step, every_step[-1])
-    style.log_y(axes, *limits(np.stack(means)))
+    low, high = limits(np.stack(means))
+    theirs = paper_curves(runs.panel.name) if paper else pd.DataFrame(columns=["optimizer", "step", "loss"])
+    theirs = theirs[theirs.step.between(first_step, every_step[-1])]
+    for name, curve in theirs.groupby("optimizer"):
+        axes.plot(curve.step, curve.loss, **style.paper_look(str(name), name in runs.panel.learned))
+    style.log_y(axes, min(low, theirs.loss.min()) if len(theirs) else low, high)
+    return bool(len(theirs))
 
 
 def blocks(values: Array, block: int) -> Array:

@@ -1,4 +1,4 @@
-"""Figure 6: the final MNIST loss as the architecture varies, for one, two and three hidden layers."""
+"""Figure 6 as the paper drew it: final losses of LSTM, ADAM and NAG against the hidden units, one line a depth."""
 
 from pathlib import Path
 from typing import Any
@@ -6,58 +6,91 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 
 from experiments.reports.claims import Stored
 from experiments.reports.figures import style
-from experiments.reports.figures.curves import diverged_note, finite
-from experiments.reports.intervals import Array, mean_interval, variation_losses
+from experiments.reports.figures.curves import finite
+from experiments.reports.intervals import mean_interval, variation_losses
+from experiments.reports.paper import paper_figure_6
 from experiments.reports.tables import final_window
-from experiments.results.queries import PanelRuns
 
-PANELS = ("figure_6_1_layer", "figure_6_2_layer", "figure_6_3_layer")
-TRAINED_PANEL, TRAINED_UNITS = "figure_6_1_layer", 20
+# The panels of each optimizer, by number of layers; at step 200 too where that is where the paper has it.
+AT_100 = {1: "figure_6_1_layer", 2: "figure_6_2_layer"}
+AT_200 = {1: "figure_6_1_layer_200", 2: "figure_6_2_layer_200"}
+OPTIMIZERS = ("LSTM", "ADAM", "NAG")
+PAPER_AT_200 = "NAG"
+COLOURS = {1: "#0072B2", 2: "#D55E00"}
+TRAINED_UNITS = 20
 
 
-def draw(results: Path, stored: Stored) -> list[Path]:
+def draw(results: Path, stored: Stored, paper: bool = True) -> list[Path]:
     """Draws the panels that have runs; returns the files written."""
-    shown = [stored[key] for key in PANELS if key in stored]
+    shown = [name for name in OPTIMIZERS if any(points(stored, AT_100[n], name) is not None for n in AT_100)]
     if not shown:
         return []
-    losses = {runs.panel.key: variation_losses(runs.curves(), final_window(runs), ["units"]) for runs in shown}
     with style.applied():
         figure, axes = style.panels(len(shown), share_y=True)
-        means = [draw_panel(ax, runs, losses[runs.panel.key]) for runs, ax in zip(shown, axes, strict=True)]
-        if TRAINED_PANEL in losses:
-            mark_training(axes, losses[TRAINED_PANEL])
-        drawn = np.concatenate(means)
-        style.log_y(axes[0], float(np.nanmin(drawn)), float(np.nanmax(drawn)))
+        ends = [draw_panel(ax, name, stored, paper) for name, ax in zip(shown, axes, strict=True)]
+        mark_training(dict(zip(shown, axes, strict=True)), points(stored, AT_100[1], "LSTM"))
+        style.log_y(axes[0], min(low for low, _ in ends), max(high for _, high in ends))
         axes[0].set_ylabel("Final loss")
-        style.legend(figure, style.ordered(shown))
+        figure.legend(handles=handles(paper), loc="outside lower center", ncols=4, frameon=False)
         return style.save(figure, results / "figures", "figure_6")
 
 
-def draw_panel(axes: Axes, runs: PanelRuns, losses: pd.DataFrame) -> Array:
-    """One panel: mean final loss and its 95% interval at each number of units; returns the ends, for the y range."""
-    units = losses.index.unique("units").to_numpy()
-    ends, notes = [], []
-    for optimizer, look in style.ordered([runs]).items():
-        interval = mean_interval(losses[optimizer].to_numpy().reshape(units.size, -1).T)
-        mean, low, high = finite(interval.mean), finite(interval.low), finite(interval.high)
-        axes.plot(units, mean, marker="o", markersize=3.5, **look)
-        axes.fill_between(units, low, high, color=look["color"], alpha=0.2, linewidth=0)
-        ends += [mean, low, high]
-        notes += diverged_note(optimizer, losses[optimizer].to_numpy()[:, None])
-    axes.set_title(runs.panel.title)
-    axes.set_xlabel("\n".join(["Hidden units", *notes]))
-    return np.concatenate(ends)
+def points(stored: Stored, key: str, optimizer: str) -> pd.DataFrame | None:
+    """Mean final loss and its 95% interval by number of units: columns mean, low, high; None if there are no runs."""
+    runs = stored.get(key)
+    if runs is None or optimizer not in runs.runs:
+        return None
+    curves = runs.curves()
+    losses = variation_losses(curves[curves.optimizer == optimizer], final_window(runs), ["units"])[optimizer]
+    units = losses.index.unique("units")
+    interval = mean_interval(losses.to_numpy().reshape(len(units), -1).T)
+    return pd.DataFrame(
+        {"mean": finite(interval.mean), "low": finite(interval.low), "high": finite(interval.high)}, index=units
+    )
 
 
-def mark_training(axes: list[Axes], losses: pd.DataFrame) -> None:
-    """The architecture that the LSTM was trained for (vertical) and its final loss there (horizontal)."""
-    trained = losses["LSTM"].to_numpy()[losses.index.get_level_values("units") == TRAINED_UNITS]
-    if not trained.size:
+def draw_panel(axes: Axes, optimizer: str, stored: Stored, paper: bool) -> tuple[float, float]:
+    """One optimizer's panel; returns the range of what is drawn."""
+    drawn: list[float] = []
+    at_200 = optimizer == PAPER_AT_200
+    for layers, colour in COLOURS.items():
+        ours = [(AT_100[layers], "-"), (AT_200[layers], "--")] if at_200 else [(AT_100[layers], "-")]
+        for key, line in ours:
+            found = points(stored, key, optimizer)
+            if found is None:
+                continue
+            errors = [found["mean"] - found.low, found.high - found["mean"]]
+            axes.errorbar(found.index, found["mean"], errors, color=colour, linestyle=line, marker="o", markersize=3)
+            drawn += [*found.low, *found.high]
+        if paper:
+            theirs = paper_figure_6()
+            theirs = theirs[(theirs.optimizer == optimizer) & (theirs.layers == layers)]
+            errors = [theirs.final_loss - theirs.low, theirs.high - theirs.final_loss]
+            axes.errorbar(theirs.units, theirs.final_loss, errors, color=colour, **style.PAPER)
+            drawn += [*theirs.low, *theirs.high]
+    axes.set_title(f"{optimizer}, step 100 (dashed: 200)" if at_200 else optimizer)
+    axes.set_xlabel("Hidden units")
+    return float(np.nanmin(drawn)), float(np.nanmax(drawn))
+
+
+def mark_training(axes: dict[str, Axes], lstm: pd.DataFrame | None) -> None:
+    """The LSTM's final loss on the network that it was trained for, in every panel; that network in its own."""
+    if lstm is None or TRAINED_UNITS not in lstm.index:
         return
     line: dict[str, Any] = {"color": "black", "linestyle": "--", "linewidth": 0.9, "zorder": 1}
-    axes[0].axvline(TRAINED_UNITS, **line)
-    for ax in axes:
-        ax.axhline(trained.mean(), **line)
+    axes["LSTM"].axvline(TRAINED_UNITS, **line)
+    for ax in axes.values():
+        ax.axhline(lstm["mean"][TRAINED_UNITS], **line)
+
+
+def handles(paper: bool) -> list[Line2D]:
+    """Of the legend."""
+    lines = [
+        Line2D([], [], color=colour, marker="o", markersize=3, label=f"{layers} layer{'s' * (layers > 1)}")
+        for layers, colour in COLOURS.items()
+    ]
+    return [*lines, Line2D([], [], color="black", label="the paper's", **style.PAPER)] if paper else lines

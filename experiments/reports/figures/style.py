@@ -67,6 +67,14 @@ def look(optimizer: str, learned: bool) -> dict[str, Any]:
     return {"color": colour, "linestyle": dashes, "linewidth": 1.5, "zorder": 2}
 
 
+PAPER: dict[str, Any] = {"linestyle": "-", "linewidth": 0.9, "alpha": 0.5, "zorder": 1}
+
+
+def paper_look(optimizer: str, learned: bool) -> dict[str, Any]:
+    """The thin pale line of an optimizer in the paper's own figure."""
+    return {"color": look(optimizer, learned)["color"], **PAPER}
+
+
 def ordered(shown: Sequence[PanelRuns]) -> dict[str, dict[str, Any]]:
     """The look of every optimizer of some panels, in the legend's order: learned first, then as in the palette."""
     learned = {name for runs in shown for name in runs.learned}
@@ -93,9 +101,11 @@ def grid(rows: int, columns: int) -> tuple[Figure, list[list[Axes]]]:
     return figure, [list(row) for row in figure.subplots(rows, columns, squeeze=False, sharex="row")]
 
 
-def legend(figure: Figure, looks: Mapping[str, dict[str, Any]]) -> None:
-    """One legend below all panels, where it covers nothing."""
+def legend(figure: Figure, looks: Mapping[str, dict[str, Any]], paper: bool = False) -> None:
+    """One legend below all panels, where it covers nothing; `paper`: it explains the paper's own lines too."""
     handles = [Line2D([], [], label=name, **look) for name, look in looks.items()]
+    if paper:
+        handles.append(Line2D([], [], label="the paper's", color="black", **PAPER))
     columns = min(len(handles), LEGEND_COLUMNS.get(len(figure.axes), 6))
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False, handlelength=3)
 
