@@ -44,7 +44,7 @@ def last_points(runs: PanelRuns) -> pd.DataFrame:
     for optimizer, curve in paper_curves(runs.panel.name).groupby("optimizer"):
         curve = curve[curve.step <= runs.panel.steps]
         if optimizer in runs.runs and len(curve):
-            last = curve.loc[curve.step.idxmax()]
+            last = curve.sort_values("step").iloc[-1]
             window = Window(int(last.step) - points_mean(runs.panel.name) + 1, int(last.step))
             losses = problem_losses(_of(runs, str(optimizer)), window)[optimizer].to_numpy()
             rows.append(_beside(runs.panel.name, str(optimizer), int(last.step), float(last.loss), losses))
