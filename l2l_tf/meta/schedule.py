@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 import tensorflow as tf
@@ -142,7 +142,7 @@ class Schedule:
                 f"schedule.steps={self.steps} numbers"
             )
         else:
-            for index, weight in enumerate(self.weights):
+            for index, weight in enumerate(cast(Sequence[float], self.weights)):
                 at_least(f"schedule.weights.{index}", weight, 0.0)
             if not np.asarray(self.weights, np.float32).any():
                 raise InputError(f"schedule.weights={shown(self.weights)}: must have one above 0")
