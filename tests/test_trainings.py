@@ -41,15 +41,26 @@ def record(folder: Path, losses: list[float], learning_rate: float) -> Path:
 
 def test_each_training_is_a_row_with_its_best_validation(tmp_path: Path) -> None:
     record(tmp_path / "trained/mnist", [0.5, 0.2, 0.3], 1e-3)
-    record(tmp_path / "tried/too_fast", [0.9], 1e-1)
+    record(tmp_path / "trained/too_fast", [0.9], 1e-1)
     table = trainings_table(tmp_path).set_index("training")
-    assert list(table.index) == ["trained/mnist", "tried/too_fast"]
+    assert list(table.index) == ["trained/mnist", "trained/too_fast"]
     assert list(table.best_validation_loss) == [0.2, 0.9]
     assert list(table.best_at) == [200, 100]
     assert list(table.meta_updates) == [300, 100]
     assert list(table.learning_rate) == [1e-3, 1e-1]
     assert set(table.hours) == {0.5}
     assert set(table.revision) == {"0123456+"}  # with uncommitted changes
+
+
+def test_what_was_tried_and_not_kept_has_its_rows_too(tmp_path: Path) -> None:
+    record(tmp_path / "trained/mnist", [0.5], 1e-3)
+    (tmp_path / "tried").mkdir()
+    tried = pd.DataFrame({"experiment": ["mnist"], "training": ["slow"], "best_validation_loss": [0.4]})
+    tried.to_csv(tmp_path / "tried/trainings.csv", index=False)
+    assert list(trainings_table(tmp_path).training) == ["trained/mnist", "tried/slow"]
+    (tmp_path / "tried/trainings.csv").write_text("no table")
+    with pytest.raises(InputError, match="no table of trainings"):
+        trainings_table(tmp_path)
 
 
 def test_groups_show_their_optimizers_settings_and_training_its_own_minibatch(tmp_path: Path) -> None:

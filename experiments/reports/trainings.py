@@ -1,7 +1,7 @@
 """What was tried: one row for every stored training, from its provenance and its history.
 
-`results/trained/` holds the optimizers that the figures show, `results/tried/` the records of trainings that were not
-kept, `results/sweeps/` the tables of searches.
+`results/trained/` holds the optimizers that the figures show; `results/tried/trainings.csv` has the rows of trainings
+that were not kept, and a few of their histories stand beside it; `results/sweeps/` has the tables of searches.
 """
 
 from pathlib import Path
@@ -12,6 +12,7 @@ import yaml
 
 from l2l_tf.errors import InputError
 
+TRIED = Path("tried") / "trainings.csv"
 SCHEDULE = (
     *("steps", "shortest", "unroll", "problems", "optimizations", "at_once"),
     *("learning_rate", "decay", "clip_norm", "weights", "second_derivatives", "curvature_limit"),
@@ -29,11 +30,18 @@ def trainings_table(results: Path) -> pd.DataFrame:
         hours, revision.
 
     Raises:
-        InputError: a record cannot be read.
+        InputError: a record or the table of what was tried cannot be read.
     """
-    records = sorted(path for kind in ("trained", "tried") for path in (results / kind).glob("*/provenance.yaml"))
-    rows = [_row(path, str(path.parent.relative_to(results))) for path in records]
-    return pd.DataFrame(rows).sort_values(["experiment", "training"]) if rows else pd.DataFrame()
+    records = sorted((results / "trained").glob("*/provenance.yaml"))
+    table = pd.DataFrame([_row(path, str(path.parent.relative_to(results))) for path in records])
+    path = results / TRIED
+    if path.exists():
+        try:
+            tried = pd.read_csv(path)
+            table = pd.concat([table, tried.assign(training="tried/" + tried.training)], ignore_index=True)
+        except (ValueError, AttributeError) as error:
+            raise InputError(f"{path}: no table of trainings ({' '.join(str(error).split())})") from error
+    return table.sort_values(["experiment", "training"]) if len(table) else table
 
 
 def _row(path: Path, name: str) -> dict[str, Any]:
