@@ -12,7 +12,7 @@ Main keys:
 import io
 import sys
 import textwrap
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,18 +20,18 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from experiments.composition.build import (
     build,
     own_or_trusted,
     plain,
     read_config,
+    trained_config,
     training_optimizee,
     tuning_optimizee,
 )
 from experiments.composition.cli import command
-from experiments.composition.schema import Trained, check
 from experiments.reports.figures import style
 from experiments.results.tables import write_table
 from experiments.results.trainings import fingerprint
@@ -205,14 +205,7 @@ def training_config(folder: Path) -> DictConfig:
     if path is None:
         raise InputError(f"run={folder}: experiments.train left nothing here (no provenance.yaml, no .hydra)")
     content = read_config(path)
-    config = content.get("config") if path.name == "provenance.yaml" and isinstance(content, dict) else content
-    known = [field.name for field in fields(Trained)]
-    described = {key: value for key, value in config.items() if key in known} if isinstance(config, dict) else {}
-    try:
-        check(described := {"train_on": {}, "tune_on": {}} | described, Trained)
-    except InputError as error:
-        raise InputError(f"{path}: holds no training's configuration: {error}") from error
-    return OmegaConf.create(described)
+    return trained_config(content.get("config") if path == paths[0] and isinstance(content, dict) else content, path)
 
 
 def read_history(path: Path) -> pd.DataFrame:

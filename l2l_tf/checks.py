@@ -13,7 +13,7 @@ from l2l_tf.errors import InputError
 
 Number = TypeVar("Number", int, float)
 
-INT32 = int(np.iinfo(np.int32).max)
+INT32, INT64 = 2**31 - 1, 2**63 - 1
 FLOAT32 = np.finfo(np.float32)
 
 

@@ -10,16 +10,15 @@ from collections.abc import Iterable
 import numpy as np
 import tensorflow as tf
 
-from l2l_tf.checks import at_least
+from l2l_tf.checks import INT64, at_least
 
-MOST_SEED = 2**63 - 1
 INIT, PROBLEM, MINIBATCH = range(3)  # columns of `problem_keys`
 
 
 def generator(seed: int, stream: str, index: int = 0) -> np.random.Generator:
     """NumPy generator of the independent stream that (seed, stream, index) names."""
     return np.random.default_rng(
-        np.random.SeedSequence([int(at_least("seed", seed, 0, MOST_SEED)), zlib.crc32(stream.encode()), index])
+        np.random.SeedSequence([int(at_least("seed", seed, 0, INT64)), zlib.crc32(stream.encode()), index])
     )
 
 

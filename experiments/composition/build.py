@@ -7,6 +7,7 @@ may have been written by others: it is read as plain values, and built from a li
 import importlib
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import hydra
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from experiments.composition.schema import Trained, check
 from l2l_tf.checks import one_of, shown
 from l2l_tf.errors import InputError
 from l2l_tf.serialization.build import Resolve, Target, one_of_targets, parameters, public
@@ -126,6 +128,25 @@ def plain(config: DictConfig) -> dict[str, Any]:
     container = OmegaConf.to_container(config, resolve=True)
     assert isinstance(container, dict)
     return {str(key): value for key, value in container.items()}
+
+
+def trained_config(config: Any, source: Path) -> DictConfig:
+    """What a training depends on, of its configuration.
+
+    Args:
+        config: plain values, from a file that others may have written; source: the file.
+
+    Raises:
+        InputError: it is no training's configuration.
+    """
+    known = [field.name for field in fields(Trained)]
+    described = {key: value for key, value in config.items() if key in known} if isinstance(config, dict) else {}
+    described = {"train_on": {}, "tune_on": {}} | described
+    try:
+        check(described, Trained)
+    except InputError as error:
+        raise InputError(f"{source}: holds no training's configuration: {error}") from error
+    return OmegaConf.create(described)
 
 
 def read_config(path: Path) -> Any:

@@ -18,13 +18,6 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from experiments.composition import schema
-from experiments.composition.build import (  # noqa: F401 - for those that import them from here
-    build,
-    build_optimizee,
-    plain,
-    training_optimizee,
-    tuning_optimizee,
-)
 from experiments.composition.schema import SCHEMAS
 from l2l_tf.checks import shown
 from l2l_tf.errors import InputError

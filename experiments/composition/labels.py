@@ -4,10 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from experiments.composition.panel import Panel, compose_panel
 from experiments.results.trained import trained_folder
+from experiments.results.trainings import read_record
 from l2l_tf.checks import one_of
 from l2l_tf.data.cifar10 import CLASSES
 from l2l_tf.errors import InputError
@@ -21,11 +20,7 @@ def check_unseen_labels(panel: Panel, results: Sequence[Path]) -> None:
     """
     for name in panel.unseen_labels:
         path = trained_folder(results, panel.learned[name]) / "provenance.yaml"
-        try:
-            optimizee = yaml.safe_load(path.read_text(encoding="utf-8"))["config"]["optimizee"]
-        except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, KeyError) as error:
-            raise InputError(f"{path}: no readable record of a training") from error
-        refuse_common_labels(panel, name, optimizee)
+        refuse_common_labels(panel, name, read_record(path)["config"]["optimizee"])
 
 
 def check_training_labels(experiment: str, optimizee: Mapping[str, Any], panels: Sequence[str]) -> None:

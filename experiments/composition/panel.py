@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from experiments.composition.schema import Described, Name, Source, check
 from experiments.results.run import Spec, canonical_optimizee
 from l2l_tf.checks import at_least, one_of, positive
 from l2l_tf.errors import InputError
@@ -76,7 +77,7 @@ class Panel:
     key: str
     base: Mapping[str, Any]
     seed: int
-    name: str
+    name: Name
     title: str
     steps: int
     problems: int
@@ -84,10 +85,10 @@ class Panel:
     window: int
     keep_last: int | None
     grid: Mapping[str, Sequence[Any]]
-    learned: Mapping[str, str]
+    learned: Mapping[str, Source]
     unseen_labels: Sequence[str]
-    baselines: Mapping[str, Mapping[str, Any]]
-    beside: str | None
+    baselines: Mapping[str, Described]
+    beside: Name | None
     tuning: Tuning
     claims: Sequence[Claim]
 
@@ -202,35 +203,19 @@ def panel_of(config: DictConfig, key: str) -> Panel:
         base = OmegaConf.to_container(config.optimizee, resolve=True)
     except OmegaConfBaseException as error:
         raise InputError(f"panel={key}: {' '.join(str(error).split())}") from error
+    check(settings, dict, "panel")
     assert isinstance(settings, dict)
     assert isinstance(base, dict)
-    allowed = {item.name for item in fields(Panel)} - {"key", "base", "seed"}
-    for name in settings:
-        one_of("panel: key", str(name), allowed)
-    if "data" in base:
+    if isinstance(base.get("data"), dict):
         base["data"]["split"] = "test"
-    settings |= {
-        "learned": {name: str(source) for name, source in (settings["learned"] or {}).items() if source is not None},
-        "baselines": {name: value for name, value in (settings["baselines"] or {}).items() if value is not None},
-        "tuning": _typed("panel.tuning", Tuning, settings["tuning"]),
-        "claims": [_typed("panel.claims", Claim, claim) for claim in settings["claims"] or []],
-        "grid": settings["grid"] or {},
-        "unseen_labels": settings["unseen_labels"] or [],
-    }
-    arguments = {str(name): value for name, value in settings.items()}
-    return Panel(key=key, base={str(name): value for name, value in base.items()}, seed=config.seed, **arguments)
-
-
-def _typed(key: str, kind: Any, settings: Any) -> Any:
-    """A dataclass from a mapping, its keys checked."""
-    if not isinstance(settings, dict):
-        raise InputError(f"{key}={settings}: must be a mapping")
-    for name in settings:
-        one_of(f"{key}: key", str(name), [item.name for item in fields(kind)])
-    try:
-        return kind(**settings)
-    except TypeError as error:
-        raise InputError(f"{key}: {error}") from error
+    for name in ("learned", "baselines"):  # null takes one of them away, or all
+        if isinstance(settings.get(name), dict | None):
+            settings[name] = {key: value for key, value in (settings.get(name) or {}).items() if value is not None}
+    settings |= {"key": key, "base": base, "seed": config.seed}
+    check(settings, Panel, "panel")
+    settings["tuning"] = Tuning(**settings["tuning"])
+    settings["claims"] = [Claim(**claim) for claim in settings["claims"]]
+    return Panel(**{str(name): value for name, value in settings.items()})
 
 
 def _plain(config: DictConfig) -> dict[str, Any]:

@@ -5,12 +5,12 @@ is no boolean, 1.0 no integer). What a described object's arguments may be its o
 """
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, is_dataclass
-from types import UnionType
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from l2l_tf.checks import at_least, is_integer, is_number, one_of, positive, shown
+from l2l_tf.checks import INT64, at_least, is_integer, is_number, one_of, positive, shown
 from l2l_tf.errors import InputError
 
 NAME = re.compile(r"\w[\w.-]{0,99}")
@@ -35,15 +35,14 @@ def check(value: Any, kind: Any, key: str = "") -> None:
         for more in arguments[1:]:
             more(key, value)
     elif origin in (UnionType, Union):
-        if value is not None:
-            check(value, arguments[0], key)
+        _check_one_of(value, arguments, key)
     elif origin is Literal:
         one_of(key, value, arguments)
-    elif origin is list:
+    elif origin in (list, Sequence):
         _check_kind(value, list, key)
         for index, item in enumerate(value):
             check(item, arguments[0], f"{key}.{index}")
-    elif origin is dict:
+    elif origin in (dict, Mapping):
         _check_kind(value, dict, key)
         for name, item in value.items():
             check(name, arguments[0], f"{key}: key")
@@ -58,10 +57,23 @@ def _check_fields(value: Any, schema: Any, key: str) -> None:
     kinds = get_type_hints(schema, include_extras=True)
     for name in value:
         one_of(f"{key}: key" if key else "key", name, kinds)
-    for name in (field.name for field in fields(schema)):
-        if name not in value:
-            raise InputError(f"{inside}{name}: is missing")
-        check(value[name], kinds[name], f"{inside}{name}")
+    for field in fields(schema):
+        if field.name in value:
+            check(value[field.name], kinds[field.name], f"{inside}{field.name}")
+        elif field.default is MISSING and field.default_factory is MISSING:
+            raise InputError(f"{inside}{field.name}: is missing")
+
+
+def _check_one_of(value: Any, kinds: Sequence[Any], key: str) -> None:
+    if value is None and NoneType in kinds:
+        return
+    *others, last = [kind for kind in kinds if kind is not NoneType]
+    for kind in others:
+        try:
+            return check(value, kind, key)
+        except InputError:
+            continue
+    check(value, last, key)
 
 
 def _check_kind(value: Any, kind: type, key: str) -> None:
@@ -99,12 +111,19 @@ def _split_is_the_commands(key: str, value: Mapping[str, Any]) -> None:
         )
 
 
+def _source(key: str, value: str) -> None:
+    name, _, group = value.partition(":")
+    if not NAME.fullmatch(name) or not (group.isdecimal() or ":" not in value):
+        raise InputError(f"{key}={shown(value)}: must be the name of a trained optimizer, as cifar10, or cifar10:1")
+
+
 Name = Annotated[str, _name]
+Source = Annotated[str, _source]
 Path = Annotated[str, _path]
-Seed = Annotated[int, integer_from(0, 2**63 - 1)]
+Seed = Annotated[int, integer_from(0, INT64)]
 Positive = Annotated[int, integer_from(1)]
 Above0 = Annotated[float, positive]
-Described = Annotated[dict[str, Any], _described]
+Described = Annotated[Mapping[str, Any], _described]
 Changes = dict[str, Any]
 
 
@@ -133,8 +152,7 @@ class Training(Trained):
 
     name: Name
     data: Data
-    panels: dict[str, Any]
-    tuning: dict[str, Any]
+    panels: list[Name]
     updates: dict[str, Any]
 
 
@@ -143,8 +161,20 @@ class Evaluation(Training):
     """`conf/evaluate.yaml`."""
 
     results: Path
-    panel: Name | None
-    baselines: dict[str, Described]
+    refresh: bool
+    panel: Any = None  # `experiments.composition.panel` has its schema
+
+
+@dataclass
+class Verification:
+    """`conf/verify.yaml`."""
+
+    results: Path
+    panels: list[Name] | None
+    one_in: Positive
+    table: Path | None
+    refresh: bool
+    data: Data
 
 
 @dataclass
@@ -196,6 +226,7 @@ class Benchmark:
 SCHEMAS: Mapping[str, type] = {  # by the name of the configuration in conf/
     "train": Training,
     "evaluate": Evaluation,
+    "verify": Verification,
     "diagnose": Diagnosis,
     "data": Fetching,
     "bench": Benchmark,

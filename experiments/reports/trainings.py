@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
+from experiments.results.trainings import read_record
 from l2l_tf.errors import InputError
+from l2l_tf.files import regular_file
 
 TRIED = Path("tried") / "trainings.csv"
 SCHEDULE = (
@@ -46,8 +47,8 @@ def trainings_table(results: Path) -> pd.DataFrame:
 
 def _row(path: Path, name: str) -> dict[str, Any]:
     try:
-        record = yaml.safe_load(path.read_text(encoding="utf-8"))
-        history = pd.read_csv(path.with_name("history.csv"))
+        record = read_record(path)
+        history = pd.read_csv(regular_file(path.with_name("history.csv")))
         config, best = record["config"], history.iloc[int(history.validation_loss.argmin())]
         schedule, optimizer = config["schedule"], config["optimizer"]
         beginning = schedule.get("beginning") or {}
@@ -72,7 +73,7 @@ def _row(path: Path, name: str) -> dict[str, Any]:
             "hours": record["seconds"] / 3600,
             "revision": ", ".join(f"{str(one)[:7]}{'+' * str(one).endswith('+')}" for one in record["revisions"]),
         }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: no readable record of a training ({' '.join(str(error).split())})") from error
 
 

@@ -15,7 +15,7 @@ import tensorflow as tf
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
-from experiments.composition.cli import build
+from experiments.composition.build import build
 from experiments.composition.panel import Panel
 from experiments.results.queries import chosen_rate
 from experiments.results.record import provenance

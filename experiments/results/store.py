@@ -7,6 +7,7 @@ file, taken with zeros in its own place, so that no byte of a file can change un
 import hashlib
 import io
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -18,12 +19,15 @@ import pyarrow.parquet as pq
 
 from experiments.results.record import portable
 from experiments.results.run import Run, Spec
+from l2l_tf.checks import INT64, at_least, boolean, instance_of, one_of, shown
 from l2l_tf.errors import InputError
-from l2l_tf.files import write_whole
+from l2l_tf.files import read_bytes, write_whole
 
 LARGEST_FILE = 64 * 2**20
 MARK = b"l2l_tf sha256 "
 ZEROS = b"0" * 64
+COLUMNS = ("problem", "step", "loss")
+MOST_STEPS = 10**7  # of a run, and problems: what is more is no run's
 
 
 class Store:
@@ -99,31 +103,43 @@ def read(path: Path) -> Run:
     Raises:
         InputError: one line that names the file and what is wrong with it.
     """
-    try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise InputError(f"{path}: has {path.stat().st_size} bytes, a run may have {LARGEST_FILE}")
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+    content = read_bytes(path, LARGEST_FILE)
     _verify(path, content)
     try:
         file = pq.ParquetFile(pa.BufferReader(content))
         record = json.loads(file.metadata.metadata[b"record"])
+        spec = _checked(Spec(**record.pop("spec")))
+        if file.metadata.num_rows != math.prod(spec.shape) or file.schema_arrow.names != list(COLUMNS):
+            raise ValueError(
+                f"{file.metadata.num_rows} rows of {file.schema_arrow.names}, not {spec.shape} of {COLUMNS}"
+            )
         table = file.read()
-        spec = Spec(**record.pop("spec"))
         losses = table["loss"].to_numpy().reshape(spec.shape)
         probe = np.asarray(record.pop("probe"), np.float32)
         accuracy = record.pop("accuracy")
         run = Run(spec, losses, probe, record, None if accuracy is None else np.asarray(accuracy, np.float64))
         complete = np.array_equal(table["problem"].to_numpy(), np.repeat(np.arange(len(losses)), losses.shape[1]))
         complete &= np.array_equal(table["step"].to_numpy(), np.tile(run.steps, len(losses)))
-    except (pa.ArrowException, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: is not a run's file ({' '.join(str(error).split())[:200]})") from error
+    except (pa.ArrowException, OSError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise InputError(f"{path}: is not a run's file ({shown(error, 200)})") from error
     if not complete:
         raise InputError(f"{path}: lacks some problems or steps, or has them twice or out of order")
     if path.stem != spec.hash():
         raise InputError(f"{path}: holds run {spec.hash()}, not the one that its name says")
     return run
+
+
+def _checked(spec: Spec) -> Spec:
+    """The spec, once its values are such as a run may have: they say how much memory it takes."""
+    instance_of("spec.optimizee", spec.optimizee, dict)
+    instance_of("spec.optimizer", spec.optimizer, dict)
+    one_of("spec.stream", spec.stream, ("test", "validation"))
+    at_least("spec.seed", spec.seed, 0, INT64)
+    for name, value in (("problems", spec.problems), ("steps", spec.steps), ("keep_last", spec.keep_last)):
+        if value is not None:
+            at_least(f"spec.{name}", value, 1, MOST_STEPS)
+    boolean("spec.mean", spec.mean)
+    return spec
 
 
 def _verify(path: Path, content: bytes) -> None:

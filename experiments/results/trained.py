@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from l2l_tf.checks import one_of
 from l2l_tf.errors import InputError
+from l2l_tf.files import read_bytes
+from l2l_tf.serialization.plain_yaml import read_yaml
 
 FILES = ("optimizer.yaml", "optimizer.safetensors")
 
@@ -36,7 +36,7 @@ def digest(folder: Path) -> str:
     """
     found = hashlib.sha256()
     for name in FILES:
-        found.update(_read(folder / name))
+        found.update(read_bytes(folder / name))
     return found.hexdigest()[:16]
 
 
@@ -48,21 +48,12 @@ def describe(results: Sequence[Path], source: str) -> dict[str, Any]:
     """
     folder = trained_folder(results, source)
     path = folder / FILES[0]
-    try:
-        config = yaml.safe_load(_read(path).decode("utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError(f"{path}: not readable as YAML ({' '.join(str(error).split())})") from error
+    config = read_yaml(path)
     if not isinstance(config, dict):
         raise InputError(f"{path}: must hold a mapping with `_target_`")
     _, colon, group = source.partition(":")
     if colon:
-        count = len(config.get("groups") or [None])
+        groups = config.get("groups")
+        count = len(groups) if isinstance(groups, list) else 1
         group = one_of(f"learned={source}: group", group, map(str, range(count)))
     return {**config, "trained": digest(folder), "group": int(group) if colon else None}
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 from tqdm import tqdm
 
 from experiments.results.record import portable, provenance
@@ -19,6 +18,7 @@ from l2l_tf.errors import InputError
 from l2l_tf.files import write_whole
 from l2l_tf.meta.checkpoint import Checkpoint, load_checkpoint
 from l2l_tf.meta.trainer import Trainer
+from l2l_tf.serialization.plain_yaml import read_yaml, write_yaml
 from l2l_tf.serialization.trained import save_optimizer
 
 LOCK = ".lock"
@@ -87,8 +87,7 @@ class Training:
     def write_config(self, overrides: Sequence[str]) -> None:
         """Writes the composed configuration and the command line's overrides, as Hydra does."""
         for name, content in (("config", portable(self.config)), ("overrides", list(overrides))):
-            text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
-            write_whole(self.folder / ".hydra" / f"{name}.yaml", text.encode())
+            write_whole(self.folder / ".hydra" / f"{name}.yaml", write_yaml(content))
 
     def save_progress(self, trainer: Trainer, checkpoint: Checkpoint) -> None:
         """Writes the best optimizer so far, the history of the rounds, and the record."""
@@ -104,7 +103,7 @@ class Training:
             "validation_loss": float(checkpoint.best_loss),
             "config": portable(self.config),
         }
-        write_whole(self.folder / RECORD, yaml.safe_dump(record, sort_keys=False).encode())
+        write_whole(self.folder / RECORD, write_yaml(record))
 
 
 def read_record(path: Path) -> dict[str, Any]:
@@ -113,11 +112,10 @@ def read_record(path: Path) -> dict[str, Any]:
     Raises:
         InputError: the file is not such a record.
     """
-    try:
-        record = yaml.safe_load(path.read_text(encoding="utf-8"))
-        config = record["config"]
-        if not all(isinstance(config[key], dict) for key in ("optimizee", "optimizer", "schedule")):
-            raise TypeError("its configuration is not one of a training")
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, RecursionError) as error:
-        raise InputError(f"{path}: no readable record of a training ({' '.join(str(error).split())})") from error
+    record = read_yaml(path)
+    config = record.get("config") if isinstance(record, dict) else None
+    if not isinstance(config, dict):
+        raise InputError(f"{path}: no record of a training, it has no config")
+    if not all(isinstance(config.get(key), dict) for key in ("optimizee", "optimizer", "schedule")):
+        raise InputError(f"{path}: no record of a training, its config lacks an optimizee, an optimizer or a schedule")
     return dict(record)

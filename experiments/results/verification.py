@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from omegaconf import OmegaConf
 
-from experiments.composition.cli import build, tuning_optimizee
+from experiments.composition.build import build, own_or_trusted, trained_config, tuning_optimizee
 from experiments.composition.panel import Panel
 from experiments.results.making import Maker, agree, first_losses
 from experiments.results.queries import MissingRunError, chosen_rate, stored_rates
@@ -132,11 +131,11 @@ def check_trained(folder: Path, data_dir: str) -> list[Finding]:
         record = read_record(folder / RECORD)
         if record.get("trained") != digest(folder):
             return [finding(what, 0, "optimizer.yaml or optimizer.safetensors is not the one of its record")]
-        config = OmegaConf.create(record["config"])
+        config, resolve = trained_config(record["config"], folder / RECORD), own_or_trusted([])
         if "data" in config.optimizee:
             config.optimizee.data.directory = data_dir
-        schedule = build(config.schedule)
-        optimizee, optimizer = tuning_optimizee(config, config.optimizee), load_optimizer(folder)
+        schedule = build(config.schedule, resolve)
+        optimizee, optimizer = tuning_optimizee(config, config.optimizee, resolve), load_optimizer(folder)
         count = schedule.validation.problems
         evaluator = Evaluator(optimizee, optimizer, schedule.steps, min(count, 32))
         curves, _ = evaluator.losses(config.seed, "validation", range(count))

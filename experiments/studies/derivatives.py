@@ -16,7 +16,8 @@ import tensorflow as tf
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from experiments.composition.cli import build, command, plain
+from experiments.composition.build import build, plain
+from experiments.composition.cli import command
 from experiments.composition.panel import Panel, compose_panels
 from experiments.results.making import maker
 from experiments.results.record import write_record

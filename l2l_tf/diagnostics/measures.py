@@ -12,7 +12,7 @@ import pandas as pd
 import tensorflow as tf
 
 from l2l_tf import seeds
-from l2l_tf.checks import at_least
+from l2l_tf.checks import INT64, at_least
 from l2l_tf.evaluation.evaluate import Evaluator
 from l2l_tf.meta import Schedule
 from l2l_tf.meta.gradient import Unroll, Unroller
@@ -74,7 +74,7 @@ class Examiner:
         self.optimizer = everything(optimizer)
         self.variables = self.optimizer.trainable_variables
         self.schedule = schedule
-        self.seed = at_least("seed", seed, 0, seeds.MOST_SEED)
+        self.seed = at_least("seed", seed, 0, INT64)
         self.problems = at_least("problems", problems, 1)
         steps = at_least("horizon", horizon, 1, MOST_STEPS // schedule.steps) * schedule.steps
         self._evaluator = Evaluator(validation_optimizee, self.optimizer, steps, problems)

@@ -17,7 +17,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from l2l_tf import seeds
-from l2l_tf.checks import at_least, instance_of
+from l2l_tf.checks import INT64, at_least, instance_of
 from l2l_tf.errors import InputError
 from l2l_tf.evaluation.evaluate import Evaluator
 from l2l_tf.meta.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -70,7 +70,7 @@ class Trainer:
             raise InputError("optimizer: has nothing to train; choose a learned one, such as optimizer=lstm")
         instance_of("schedule", schedule, Schedule)
         self.schedule = schedule
-        self.seed = at_least("seed", seed, 0, seeds.MOST_SEED)
+        self.seed = at_least("seed", seed, 0, INT64)
         self.folder = folder
         self.fingerprint = fingerprint
         self.on_round = on_round

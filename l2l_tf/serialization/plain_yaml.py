@@ -10,13 +10,12 @@ from typing import Any
 
 import yaml
 
-from l2l_tf.checks import shown
+from l2l_tf.checks import INT64, shown
 from l2l_tf.errors import InputError
 from l2l_tf.files import read_bytes
 
 MOST_BYTES = 100_000  # a second's work for PyYAML
 MOST_LEVELS = 20
-INT64 = 2**63
 
 
 class _NoAliasLoader(yaml.SafeLoader):
@@ -76,7 +75,7 @@ def _check(value: Any) -> None:
         for item in value:
             _check(item)
     elif isinstance(value, int) and not isinstance(value, bool):
-        if not -INT64 <= value < INT64:
+        if not -INT64 <= value <= INT64:
             raise ValueError("an integer beyond 64 bits")
     elif not isinstance(value, str | bool | float | None):
         raise ValueError(f"a {type(value).__name__} is neither text, number, boolean, null, list nor mapping")
