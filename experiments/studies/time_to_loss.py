@@ -1,0 +1,72 @@
+"""Which schedule reaches a given validation loss soonest? `python -m experiments.studies.time_to_loss target=0.13`.
+
+Trains with each of `schedules`, one after the other, and stores the seconds and meta-updates that each took to its first
+validation loss of at most `target`. What is being measured is time: nothing else should run meanwhile. Interrupted,
+the same command goes on.
+
+Main keys:
+    experiment=NAME  whose optimizee and optimizer are trained, and whose schedule the others are changes of
+    target=LOSS      of validation
+    schedules={...}  what each changes; see conf/time_to_loss.yaml
+"""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from omegaconf import DictConfig, OmegaConf
+from tqdm import tqdm
+
+from experiments.composition.cli import command, plain
+from experiments.results.record import write_record
+from experiments.results.tables import write_table
+from experiments.train import threads_of_an_operation, train
+from l2l_tf.checks import positive
+
+
+def with_schedule(config: DictConfig, name: str, changes: Mapping[str, Any]) -> DictConfig:
+    """The configuration with a few things of its schedule changed."""
+    changed = OmegaConf.merge(config, {"name": f"{config.name}_{name}", "schedule": dict(changes)})
+    assert isinstance(changed, DictConfig)
+    return changed
+
+
+def reached(history: pd.DataFrame, target: float) -> dict[str, float]:
+    """When a training first had a validation loss of at most `target`.
+
+    Args:
+        history: a row for each round: update, validation_loss, seconds (of the round, its validation included).
+
+    Returns:
+        seconds and updates until then (missing if it never did), and the whole training's best loss and seconds.
+    """
+    seconds = history.seconds.cumsum()
+    there = history.validation_loss <= target
+    first = int(there.argmax()) if there.any() else None
+    return {
+        "seconds": float("nan") if first is None else float(seconds.iloc[first]),
+        "updates": float("nan") if first is None else float(history["update"].iloc[first]),
+        "best_validation_loss": float(history.validation_loss.min()),
+        "all_seconds": float(seconds.iloc[-1]),
+    }
+
+
+@command("time_to_loss", threads_of_an_operation)
+def main(config: DictConfig) -> None:
+    """Stores the table, the soonest first, in `folder`: time_to_loss.csv."""
+    positive("target", config.target)
+    began, folder, rows = time.monotonic(), Path(config.folder), []
+    for name, changes in tqdm(config.schedules.items(), "schedules"):
+        run = folder / str(name)
+        train(with_schedule(config, str(name), changes), run)
+        rows.append({"schedule": name, **reached(pd.read_csv(run / "history.csv"), config.target)})
+    table = pd.DataFrame(rows).sort_values(["seconds", "best_validation_loss"], ignore_index=True)
+    write_table(folder / "time_to_loss", table)
+    write_record(folder / "time_to_loss", plain(config), time.monotonic() - began)
+    print(table.to_string(index=False))
+
+
+if __name__ == "__main__":
+    main()
