@@ -5,7 +5,11 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 EXPERIMENT ?= quadratic mnist
 OUTPUT ?= runs/reproduce
-INSTALLED := $(VENV)/.installed
+LAUNCHER ?=
+GPU ?= $(wildcard $(VENV)/.installed-gpu)
+KIND := $(if $(GPU),-gpu)
+INSTALLED := $(VENV)/.installed$(KIND)
+OTHER := $(wildcard $(filter-out $(INSTALLED),$(VENV)/.installed $(VENV)/.installed-gpu))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup data test lint reproduce-figures verify reproduce bench tensorboard lock clean clean-runs
@@ -13,14 +17,14 @@ INSTALLED := $(VENV)/.installed
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
-$(INSTALLED): requirements.lock pyproject.toml
+$(INSTALLED): requirements$(KIND).lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "l2l_tf needs Python 3.11 or newer; say which: make PYTHON=python3.11")'
-	$(PYTHON) -m venv $(VENV)
-	$(RUN) -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	$(PYTHON) -m venv $(if $(OTHER),--clear) $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check --requirement requirements$(KIND).lock
 	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
-setup: $(INSTALLED)  ## virtual environment in .venv with the versions of requirements.lock (2 minutes)
+setup: $(INSTALLED)  ## virtual environment in .venv with the versions of requirements.lock (2 minutes); GPU=1: with CUDA
 
 data: $(INSTALLED)  ## fetches MNIST and CIFAR-10 into data/ and verifies them
 	$(RUN) -m experiments.data
@@ -47,11 +51,13 @@ reproduce: $(INSTALLED)  ## retrains and re-evaluates from scratch into $(OUTPUT
 bench: $(INSTALLED)  ## measures the meta-training engine, side by side, into results/bench/
 	$(RUN) -m experiments.bench
 
-tensorboard: $(INSTALLED)  ## shows the training logs in runs/ and results/
-	$(VENV)/bin/tensorboard --logdir_spec runs:runs,results:results
+tensorboard: $(INSTALLED)  ## shows the logs of the trainings in runs/
+	$(VENV)/bin/tensorboard --logdir runs
 
-lock:  ## renews requirements.lock from pyproject.toml (needs uv)
-	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate --output-file requirements.lock
+COMPILE = uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate
+lock:  ## renews requirements.lock and requirements-gpu.lock from pyproject.toml (needs uv)
+	$(COMPILE) --output-file requirements.lock
+	$(COMPILE) --extra gpu --constraint requirements.lock --override <(echo "tensorflow-cpu ; python_version < '3'") --output-file requirements-gpu.lock
 
 clean-runs:  ## removes runs/: what you have trained and evaluated yourself
 	rm -rf runs
