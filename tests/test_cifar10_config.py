@@ -14,7 +14,7 @@ from hydra import compose, initialize
 from omegaconf import DictConfig, OmegaConf
 
 from experiments import train
-from experiments.composition.cli import build, plain, training_optimizee, tuning_optimizee
+from experiments.composition.build import build, plain, training_optimizee, tuning_optimizee
 from experiments.composition.labels import check_unseen_labels
 from experiments.composition.panel import Panel, compose_panel
 from experiments.results.making import Maker

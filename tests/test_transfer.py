@@ -10,7 +10,7 @@ import tensorflow as tf
 from hydra import compose, initialize
 from omegaconf import DictConfig
 
-from experiments.composition.cli import plain
+from experiments.composition.build import plain
 from experiments.composition.panel import compose_panel
 from experiments.results.making import Maker
 from l2l_tf.data.mnist import to_idx

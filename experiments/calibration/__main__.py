@@ -7,7 +7,8 @@ from omegaconf import DictConfig
 
 from experiments.calibration.nearest import nearest, summary
 from experiments.calibration.runs import runs
-from experiments.composition.cli import command, plain
+from experiments.composition.build import plain
+from experiments.composition.cli import command
 from l2l_tf.files import write_whole
 
 

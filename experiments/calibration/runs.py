@@ -9,7 +9,7 @@ import tensorflow as tf
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
-from experiments.composition.cli import build, build_optimizee
+from experiments.composition.build import build, build_optimizee
 from experiments.reports.paper import distance, paper_curves
 from l2l_tf.evaluation.bulk import rate_curves
 from l2l_tf.evaluation.tuning_rule import tune

@@ -153,7 +153,6 @@ class Training(Trained):
     name: Name
     data: Data
     panels: list[Name]
-    updates: dict[str, Any]
 
 
 @dataclass

@@ -1,8 +1,8 @@
 """Which schedule reaches a given validation loss soonest? `python -m experiments.studies.time_to_loss target=0.13`.
 
-Trains with each of `schedules`, one after the other, and stores the seconds and meta-updates that each took to its first
-validation loss of at most `target`. What is being measured is time: nothing else should run meanwhile. Interrupted,
-the same command goes on.
+Trains with each of `schedules`, one after the other, and stores the seconds and meta-updates that each took to its
+first validation loss of at most `target`. What is being measured is time: nothing else should run meanwhile.
+Interrupted, the same command goes on.
 
 Main keys:
     experiment=NAME  whose optimizee and optimizer are trained, and whose schedule the others are changes of
@@ -19,7 +19,8 @@ import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
-from experiments.composition.cli import command, plain
+from experiments.composition.build import plain
+from experiments.composition.cli import command
 from experiments.results.record import write_record
 from experiments.results.tables import write_table
 from experiments.train import threads_of_an_operation, train
