@@ -5,15 +5,18 @@ import os
 import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from commands import call, save_lstm
 
-from experiments.results.making import Maker
-from experiments.results.run import Run
+from experiments.results.making import Maker, Probe, agree, probe
+from experiments.results.run import Run, Spec
 from experiments.results.store import Store, read
-from l2l_tf.optimizers import NAG
+from l2l_tf.optimizees import Optimizee, Parameters, Quadratic
+from l2l_tf.optimizers import NAG, SGD
 from l2l_tf.serialization.trained import load_optimizer, read_variables, save_optimizer
 
 TINY = [
@@ -260,14 +263,31 @@ def test_a_changed_weight_of_a_trained_optimizer_fails_verification(tmp_path: Pa
 
 
 def test_the_probe_leaves_out_what_comes_after_divergence() -> None:
-    from experiments.results.making import agree
+    def now(*losses: float) -> Probe:
+        return Probe(np.array(losses, np.float32), np.full(len(losses), 1e-5))
 
     stored = np.array([1.0, 5.0, 50.0, 1e9], np.float32)
-    assert agree(stored, np.array([1.0, 5.0, 50.0, 2e9], np.float32))
-    assert not agree(stored, np.array([1.0, 5.01, 50.0, 1e9], np.float32))
-    assert not agree(stored, stored[:3])
-    assert agree(np.array([1.0, np.nan]), np.array([1.0, np.nan]))
-    assert not agree(np.array([1.0, np.nan]), np.array([1.0, 1.0]))
+    assert agree(stored, now(1.0, 5.0, 50.0, 2e9))
+    assert not agree(stored, now(1.0, 5.01, 50.0, 1e9))
+    assert not agree(stored, now(1.0, 5.0, 50.0))
+    assert agree(np.array([1.0, np.nan]), now(1.0, np.nan))
+    assert not agree(np.array([1.0, np.nan]), now(1.0, 1.0))
+
+
+class Waves(Optimizee):
+    """A descent with steps of 1 jumps from wave to wave."""
+
+    def init(self, seed: tf.Tensor) -> Parameters:
+        return {"x": tf.ones([2])}
+
+    def loss(self, params: Parameters, problem: Any, seed: tf.Tensor) -> tf.Tensor:
+        return tf.reduce_sum(2.0 + tf.sin(30.0 * params["x"]))
+
+
+def test_a_probe_allows_more_where_rounding_errors_grow() -> None:
+    spec = Spec({}, {}, "test", 0, 1, 10)
+    calm, chaotic = probe(Quadratic(dimension=2), SGD(1e-3), spec), probe(Waves(), SGD(1.0), spec)
+    assert calm.allowed.max() < 1e-2 < 1.0 < chaotic.allowed[-1]
 
 
 def test_the_maker_reads_trained_optimizers_where_it_writes_first(tmp_path: Path) -> None:

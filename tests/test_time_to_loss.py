@@ -6,7 +6,8 @@ from pathlib import Path
 import pandas as pd
 from hydra import compose, initialize_config_dir
 
-from experiments.composition.cli import CONF, build
+from experiments.composition.build import build
+from experiments.composition.cli import CONF
 from experiments.studies.time_to_loss import reached, with_schedule
 
 HISTORY = pd.DataFrame({"update": [10, 20, 30], "validation_loss": [0.5, 0.2, 0.3], "seconds": [4.0, 1.0, 2.0]})

@@ -172,7 +172,6 @@ class Verification:
     panels: list[Name] | None
     one_in: Positive
     table: Path | None
-    refresh: bool
     data: Data
 
 

@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from experiments.composition.build import build, own_or_trusted, trained_config, tuning_optimizee
 from experiments.composition.panel import Panel
-from experiments.results.making import Maker, agree, first_losses
+from experiments.results.making import Maker, Probe, agree, probe
 from experiments.results.queries import MissingRunError, chosen_rate, stored_rates
 from experiments.results.run import Run, Spec
 from experiments.results.store import read
@@ -114,14 +112,15 @@ class Check:
         if int(spec.hash(), 16) % self.one_in:
             return ""
         optimizer = build_optimizer(spec.optimizer) if source is None else self.runs.load(source)
-        now = first_losses(self.runs.optimizee(config), optimizer, spec)
+        now = probe(self.runs.optimizee(config), optimizer, spec)
         return "" if agree(stored.probe, now) else _difference(stored, now)
 
 
-def _difference(stored: Run, now: np.ndarray) -> str:
-    step = next(k for k in range(len(now)) if not agree(stored.probe[: k + 1], now[: k + 1]))
+def _difference(stored: Run, now: Probe) -> str:
+    lengths = range(1, len(now.losses) + 1)
+    step = next(k for k in lengths if not agree(stored.probe[:k], Probe(now.losses[:k], now.allowed[:k]))) - 1
     was = f"{stored.probe[step]:.6g} in {stored.spec.hash()}.parquet"
-    return f"{stored.spec}: loss {now[step]:.6g} at step {step}, {was}"
+    return f"{stored.spec}: loss {now.losses[step]:.6g} at step {step}, {was}"
 
 
 def check_trained(folder: Path, data_dir: str) -> list[Finding]:
