@@ -165,7 +165,7 @@ def test_another_runs_file_is_refused(tmp_path: Path) -> None:
 
 def test_a_folder_in_the_place_of_a_file_is_one_line(tmp_path: Path) -> None:
     path_of(tmp_path, SPEC).mkdir(parents=True)
-    assert "cannot be read" in line(lambda: Store(tmp_path).find(SPEC))
+    assert "is a folder, must be a file" in line(lambda: Store(tmp_path).find(SPEC))
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:

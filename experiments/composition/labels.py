@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from experiments.composition.panel import Panel, compose_panel
+from experiments.results.record import read_record
 from experiments.results.trained import trained_folder
-from experiments.results.trainings import read_record
 from l2l_tf.checks import one_of
 from l2l_tf.data.cifar10 import CLASSES
 from l2l_tf.errors import InputError

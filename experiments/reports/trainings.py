@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.results.trainings import read_record
+from experiments.results.record import read_record
 from l2l_tf.errors import InputError
 from l2l_tf.files import regular_file
 

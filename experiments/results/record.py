@@ -14,8 +14,11 @@ import numpy as np
 import yaml
 
 from experiments.benchmarks.memory import peak_memory
+from l2l_tf.errors import InputError
 from l2l_tf.files import write_whole
+from l2l_tf.serialization.plain_yaml import read_yaml
 
+RECORD = "provenance.yaml"  # of a training, in its folder
 PACKAGES = ("l2l_tf", "tensorflow", "tensorflow-cpu", "dm-sonnet", "numpy", "pandas")
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 
@@ -110,3 +113,18 @@ def write_record(path: Path, config: Mapping[str, Any], seconds: float) -> dict[
     text = yaml.safe_dump(record, sort_keys=False)
     write_whole(path.with_name(f"{path.name}.provenance.yaml"), text.encode())
     return record
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """A training's record, from its file.
+
+    Raises:
+        InputError: the file is not such a record.
+    """
+    record = read_yaml(path)
+    config = record.get("config") if isinstance(record, dict) else None
+    if not isinstance(config, dict):
+        raise InputError(f"{path}: no record of a training, it has no config")
+    if not all(isinstance(config.get(key), dict) for key in ("optimizee", "optimizer", "schedule")):
+        raise InputError(f"{path}: no record of a training, its config lacks an optimizee, an optimizer or a schedule")
+    return dict(record)

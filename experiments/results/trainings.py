@@ -11,18 +11,17 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
-from experiments.results.record import portable, provenance
+from experiments.results.record import RECORD, portable, provenance, read_record
 from experiments.results.tables import write_table
 from experiments.results.trained import digest
 from l2l_tf.errors import InputError
 from l2l_tf.files import write_whole
 from l2l_tf.meta.checkpoint import Checkpoint, load_checkpoint
 from l2l_tf.meta.trainer import Trainer
-from l2l_tf.serialization.plain_yaml import read_yaml, write_yaml
+from l2l_tf.serialization.plain_yaml import write_yaml
 from l2l_tf.serialization.trained import save_optimizer
 
 LOCK = ".lock"
-RECORD = "provenance.yaml"
 
 
 def fingerprint(config: Mapping[str, Any]) -> str:
@@ -104,18 +103,3 @@ class Training:
             "config": portable(self.config),
         }
         write_whole(self.folder / RECORD, write_yaml(record))
-
-
-def read_record(path: Path) -> dict[str, Any]:
-    """A training's record, from its file.
-
-    Raises:
-        InputError: the file is not such a record.
-    """
-    record = read_yaml(path)
-    config = record.get("config") if isinstance(record, dict) else None
-    if not isinstance(config, dict):
-        raise InputError(f"{path}: no record of a training, it has no config")
-    if not all(isinstance(config.get(key), dict) for key in ("optimizee", "optimizer", "schedule")):
-        raise InputError(f"{path}: no record of a training, its config lacks an optimizee, an optimizer or a schedule")
-    return dict(record)

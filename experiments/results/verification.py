@@ -10,10 +10,10 @@ from experiments.composition.build import build, own_or_trusted, trained_config,
 from experiments.composition.panel import Panel
 from experiments.results.making import Maker, Probe, agree, probe
 from experiments.results.queries import MissingRunError, chosen_rate, stored_rates
+from experiments.results.record import RECORD, read_record
 from experiments.results.run import Run, Spec
 from experiments.results.store import read
 from experiments.results.trained import describe, digest
-from experiments.results.trainings import RECORD, read_record
 from l2l_tf.errors import InputError
 from l2l_tf.evaluation.evaluate import Evaluator
 from l2l_tf.optimizers import HandDesigned
