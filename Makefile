@@ -43,10 +43,18 @@ reproduce-figures: $(INSTALLED)  ## draws the paper's figures and writes the tab
 verify: $(INSTALLED)  ## checks that the stored results are what this code makes (needs the data; 8 minutes)
 	@$(RUN) -m experiments.verify
 
-reproduce: $(INSTALLED)  ## retrains and re-evaluates from scratch into $(OUTPUT); EXPERIMENT=name for one; resumes
+reproduce: $(INSTALLED)  ## retrains and re-evaluates from scratch into $(OUTPUT); EXPERIMENT=name for one; resumes; LAUNCHER=joblib, submitit_slurm, ray: side by side
+ifeq ($(LAUNCHER),)
 	@for name in $(EXPERIMENT); do \
 	  $(RUN) -m experiments.train experiment=$$name hydra.run.dir=$(OUTPUT)/trained/$$name && \
 	  $(RUN) -m experiments.reproduce experiment=$$name results=$(OUTPUT) || exit 1; done
+else  # a job a training, then a job a panel
+	@list() { echo $$* | tr ' ' ,; }; \
+	panels=$$(for name in $(EXPERIMENT); do $(RUN) -m experiments.train experiment=$$name --cfg job --package panels | sed -n 's/^- //p'; done); \
+	$(RUN) -m experiments.train -m experiment=$$(list $(EXPERIMENT)) hydra.sweep.dir=$(OUTPUT)/trained 'hydra.sweep.subdir=$${name}' hydra/launcher=$(LAUNCHER) && \
+	$(RUN) -m experiments.evaluate -m panel=$$(list $$panels) results=$(OUTPUT) hydra/launcher=$(LAUNCHER) && \
+	$(RUN) -m experiments.reports --results $(OUTPUT)
+endif
 
 bench: $(INSTALLED)  ## measures the meta-training engine, side by side, into results/bench/
 	$(RUN) -m experiments.bench

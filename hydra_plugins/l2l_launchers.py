@@ -21,6 +21,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus, run_job, setup_globals
+from hydra.errors import HydraException
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.types import HydraContext, TaskFunction
@@ -40,7 +41,7 @@ class OursFirst(SearchPathPlugin):
             registered.pop(f"{name}.yaml", None)
 
 
-class WorkerLostError(ChildProcessError):
+class WorkerLostError(HydraException):
     """The process that ran a job ended before the job did: killed, out of memory, or its machine is gone."""
 
 

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +119,20 @@ class Panel:
                 OmegaConf.update(varied, key, value, merge=False)
             yield dict(zip(self.variation_keys, values, strict=True)), _plain(varied)
 
+    def only(self, name: str) -> "Panel":
+        """The panel with one of its optimizers.
+
+        Raises:
+            InputError: it has none of this name.
+        """
+        one_of("only", name, [*self.learned, *self.baselines])
+        return replace(
+            self,
+            learned={key: source for key, source in self.learned.items() if key == name},
+            baselines={key: baseline for key, baseline in self.baselines.items() if key == name},
+            unseen_labels=[key for key in self.unseen_labels if key == name],
+        )
+
     def test_spec(self, optimizee: Mapping[str, Any], optimizer: Mapping[str, Any]) -> Spec:
         """An optimizer's run on the panel's test problems."""
         return Spec(
@@ -164,7 +178,8 @@ def compose_panels(config: DictConfig) -> list[Panel]:
     if not keys:
         raise InputError("panel: none is chosen; choose one, such as panel=figure_4_left, or an experiment with panels")
     overrides = [one for one in hydra.overrides.task if _key(one).split(".")[0] in EVALUATED and _key(one) != "panel"]
-    return [compose_panel(str(key), overrides) for key in keys]
+    panels = [compose_panel(str(key), overrides) for key in keys]
+    return [panel.only(config.only) for panel in panels] if config.get("only") else panels
 
 
 def _key(override: str) -> str:

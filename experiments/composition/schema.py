@@ -161,7 +161,17 @@ class Evaluation(Training):
 
     results: Path
     refresh: bool
+    only: str | None = None
     panel: Any = None  # `experiments.composition.panel` has its schema
+
+
+@dataclass
+class TimeToLoss(Training):
+    """`conf/time_to_loss.yaml`."""
+
+    target: Above0
+    folder: Path
+    schedules: dict[str, Changes]
 
 
 @dataclass
@@ -224,6 +234,7 @@ class Benchmark:
 SCHEMAS: Mapping[str, type] = {  # by the name of the configuration in conf/
     "train": Training,
     "evaluate": Evaluation,
+    "time_to_loss": TimeToLoss,
     "verify": Verification,
     "diagnose": Diagnosis,
     "data": Fetching,

@@ -18,11 +18,16 @@ from l2l_tf.files import write_whole
 ERROR = "error.txt"  # in the folder of a run that failed: why, in one line; below it, the traceback of a surprise
 
 
-class CompareRuns(Callback):
-    """Hydra callback that gathers the histories of all runs when the multirun ends, and says which runs failed."""
+class ReportFailures(Callback):
+    """Hydra callback by which a job that fails, or whose worker is lost, loses itself alone and is named at the end."""
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Forgets the failures of earlier multiruns."""
+        for note in Path(config.hydra.sweep.dir).rglob(ERROR):
+            note.unlink()
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
-        """Notes in a run's folder why it failed, and lets Hydra, which would end the multirun there, go on.
+        """Notes in a job's folder why it failed, and lets Hydra, which would end the multirun there, go on.
 
         It runs where the job ran, but for a job whose worker was lost: for that one, where the multirun was started.
         """
@@ -31,10 +36,27 @@ class CompareRuns(Callback):
         note = Path(config.hydra.runtime.output_dir) / ERROR
         if job_return.status == JobStatus.COMPLETED:
             note.unlink(missing_ok=True)  # of an earlier attempt
+            if not any(note.parent.iterdir()):
+                note.parent.rmdir()
         else:
             error = job_return._return_value  # the property `return_value` raises it
             write_whole(note, reason(error).encode())
             job_return.status, job_return.return_value = JobStatus.COMPLETED, float("inf")  # worst for any sweeper
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Ends with status 1, and one line a job, if any failed."""
+        folder = Path(config.hydra.sweep.dir)
+        failed = {str(note.parent.relative_to(folder)): _why(note.parent) for note in sorted(folder.rglob(ERROR))}
+        if failed:
+            print(*(f"{run}: {why}" for run, why in failed.items()), sep="\n", file=sys.stderr)
+            sys.exit(f"error: {len(failed)} jobs failed; the same command does what is left")
+
+
+class CompareRuns(ReportFailures):
+    """The same for trainings, and a table of their histories. Its rows are all that the folder has, of earlier too."""
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Keeps what earlier multiruns noted."""
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Writes the table; one row a run, the best first, the failed last. Ends with status 1 if there are any."""
@@ -46,10 +68,7 @@ class CompareRuns(Callback):
         write_table(folder / "sweep", table)
         write_whole(folder / "sweep.parquet", table.to_parquet(index=False))
         print(f"{folder / 'sweep.csv'}\n{table[varying].to_string(index=False)}")
-        failed = table[table.error != ""]
-        if len(failed):
-            print("\n".join(failed.run + ": " + failed.error), file=sys.stderr)
-            sys.exit(f"error: {len(failed)} of {len(table)} runs failed, {folder / 'sweep.csv'} says which and why")
+        super().on_multirun_end(config)
 
 
 def reason(error: BaseException) -> str:
@@ -74,14 +93,20 @@ def compare(folder: Path) -> pd.DataFrame:
 
 
 def _outcome(run: Path) -> dict[str, Any]:
-    history, note = run / "history.csv", run / ERROR
+    history = run / "history.csv"
     outcome: dict[str, Any] = dict.fromkeys(("best_validation_loss", "best_epoch", "epochs", "seconds"), float("nan"))
     if history.exists():
         rounds = pd.read_csv(history)
         best = rounds.iloc[int(rounds.validation_loss.argmin())]
         outcome["best_validation_loss"], outcome["best_epoch"] = best.validation_loss, best.epoch
         outcome["epochs"], outcome["seconds"] = rounds.epoch.iloc[-1], rounds.seconds.sum()
-    return outcome | {"error": note.read_text(encoding="utf-8").partition("\n")[0] if note.exists() else ""}
+    return outcome | {"error": _why(run)}
+
+
+def _why(run: Path) -> str:
+    """Why a run failed, in one line; empty if it did not."""
+    note = run / ERROR
+    return note.read_text(encoding="utf-8").partition("\n")[0] if note.exists() else ""
 
 
 def _overrides(run: Path) -> dict[str, str]:

@@ -24,7 +24,6 @@ from experiments.composition.cli import command
 from experiments.results.record import write_record
 from experiments.results.tables import write_table
 from experiments.train import threads_of_an_operation, train
-from l2l_tf.checks import positive
 
 
 def with_schedule(config: DictConfig, name: str, changes: Mapping[str, Any]) -> DictConfig:
@@ -57,7 +56,6 @@ def reached(history: pd.DataFrame, target: float) -> dict[str, float]:
 @command("time_to_loss", threads_of_an_operation)
 def main(config: DictConfig) -> None:
     """Stores the table, the soonest first, in `folder`: time_to_loss.csv."""
-    positive("target", config.target)
     began, folder, rows = time.monotonic(), Path(config.folder), []
     for name, changes in tqdm(config.schedules.items(), "schedules"):
         run = folder / str(name)
