@@ -36,7 +36,7 @@ def test_a_wrong_name_is_one_line(argument: str) -> None:
     command = [sys.executable, "-m", "experiments.bench", argument]
     run = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
     assert run.returncode == 1
-    assert run.stderr.splitlines()[-1].startswith(f"error: {argument.split('=')[0]}=")
+    assert run.stderr.splitlines()[-1].startswith(f"error: {argument.split('=')[0]}.0=")
 
 
 def test_what_does_not_fit_into_memory_is_reported_as_such() -> None:

@@ -134,7 +134,10 @@ def cut_short(path: Path) -> None:
 DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "checkpoint": (lambda run: cut_short(run / "checkpoint.safetensors"), "checkpoint.safetensors: damaged"),
     "not YAML": (lambda run: (run / "provenance.yaml").write_text("a: [b"), "provenance.yaml: not readable as YAML"),
-    "no config": (lambda run: (run / "provenance.yaml").write_text("a: 1"), "(optimizee, optimizer, schedule, seed mi"),
+    "no config": (
+        lambda run: (run / "provenance.yaml").write_text("a: 1"),
+        "holds no training's configuration",
+    ),
     "history": (lambda run: (run / "history.csv").write_bytes(b"\xff\xfe\x00"), "history.csv: not readable as CSV"),
     "no column": (lambda run: (run / "history.csv").write_text("update\n1\n"), "history.csv: has no column meta_loss"),
     "nothing": (shutil.rmtree, "experiments.train left nothing here"),

@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from experiments.composition.cli import BAD_INPUT, one_line
 from experiments.results.tables import write_table
 from l2l_tf.files import write_whole
+from l2l_tf.serialization.plain_yaml import write_yaml
 
 ERROR = "error.txt"  # in the folder of a run that failed: why, in one line; below it, the traceback of a surprise
 
@@ -33,11 +34,12 @@ class ReportFailures(Callback):
         """
         if config.hydra.mode != RunMode.MULTIRUN:
             return
-        note = Path(config.hydra.runtime.output_dir) / ERROR
+        folder = Path(config.hydra.runtime.output_dir)
+        note, overrides = folder / ERROR, folder / ".hydra" / "overrides.yaml"
+        if not overrides.exists():  # a refused training has written none
+            write_whole(overrides, write_yaml(list(config.hydra.overrides.task)))
         if job_return.status == JobStatus.COMPLETED:
             note.unlink(missing_ok=True)  # of an earlier attempt
-            if not any(note.parent.iterdir()):
-                note.parent.rmdir()
         else:
             error = job_return._return_value  # the property `return_value` raises it
             write_whole(note, reason(error).encode())
