@@ -110,9 +110,9 @@ def report(frame: pd.DataFrame, config: DictConfig, machine: Mapping[str, Any]) 
         "",
         "- autodiff: plain automatic differentiation through the unroll",
         "- exact, sampled: rollout and replay (tensors below 1024 coordinates, the quadratics' too, are never sampled)",
-        "- where the LSTM's states of T steps fit into 256 MiB, exact keeps the rollout's, not to go forward again",
+        "- where the LSTM's states of T steps fit into 256 MiB, exact keeps those of the rollout",
         "- rollout, optimizee: the forward run with the LSTM, and with SGD instead (what the optimizee itself costs)",
-        "- floor: the LSTM's matrix products, of rollout and way back, and nothing else; gates: its sigmoids and tanhs",
+        "- floor: the LSTM's matrix products, of rollout and backward pass alone; gates: its sigmoids and tanhs",
     ]
     titles = {"optimizees": "optimizee", "coordinates": "coordinates", "unroll": "T"}
     for study, title in titles.items():

@@ -12,8 +12,7 @@ import tensorflow as tf
 from l2l_tf import seeds
 from l2l_tf.data import Images, load_cifar10
 from l2l_tf.errors import InputError
-from l2l_tf.meta.replay import Replayer
-from l2l_tf.meta.schedule import Replay
+from l2l_tf.meta.replay import ReplayMetaGradient
 from l2l_tf.optimizees import Parameters, SonnetClassifier, convnet
 from l2l_tf.optimizees.base import batch_loss_and_gradients
 from l2l_tf.optimizers import CoordinatewiseLSTM, Group, ParameterGroups
@@ -176,8 +175,8 @@ def test_learned_optimizers_roll_out_and_replay_on_it(optimizer: ParameterGroups
     trajectory = rollout(net, optimizer, begin, tf.constant(0), 2, record=True)
     assert np.isfinite(trajectory.losses).all()
     assert set(trajectory.end.params) == set(net.shapes)
-    replayer = Replayer(optimizer, Replay())
-    meta_gradient = replayer.meta_gradient(begin.state, trajectory.gradients, tf.ones([2]), seed(0, 0))
+    method = ReplayMetaGradient(net, optimizer)
+    meta_gradient = method.replayed(begin.state, trajectory, tf.ones([2]), seed(0, 0))
     assert len(meta_gradient) == len(optimizer.trainable_variables)
     assert all(np.isfinite(part).all() and np.any(part) for part in meta_gradient)
 

@@ -22,7 +22,6 @@ from l2l_tf.optimizers import (
     ParameterGroups,
     everything,
 )
-from l2l_tf.optimizers.groups import block_sizes, concatenate, separate, split
 
 NAMES = ["conv_0/w", "conv_0/b", "linear_0/w", "linear_0/b"]
 shapes = st.lists(st.lists(st.integers(1, 5), max_size=4), min_size=1, max_size=6)
@@ -104,29 +103,52 @@ def test_everything_is_one_group_with_all_parameters() -> None:
 
 
 @given(shapes)
-def test_separating_a_concatenated_vector_gives_the_parameters_back(sizes: list[list[int]]) -> None:
+def test_parameters_become_a_vector_and_parameters_again(sizes: list[list[int]]) -> None:
     params = random_params({f"p_{i}": size for i, size in enumerate(sizes)})
-    vector = concatenate(params, list(params))
-    assert vector.shape == [sum(int(np.prod(size)) for size in sizes)]
-    back = separate(vector, params)
+    optimizer = groups(["*"])
+    (vector,), (lengths,) = optimizer.vectors(params), optimizer.sizes(params)
+    assert lengths == [int(np.prod(size)) for size in sizes]
+    assert vector.shape == [sum(lengths)]
+    back = optimizer.named([vector], params)
     assert list(back) == list(params)
     for name in params:
         np.testing.assert_array_equal(back[name], params[name])
 
 
+def test_leading_axes_stay() -> None:
+    params = random_params({"a": [2, 3, 4], "b": [2, 5]})
+    first, second = groups(["b"], ["a"]).vectors(params, leading=1)
+    np.testing.assert_array_equal(first, params["b"])
+    np.testing.assert_array_equal(second, tf.reshape(params["a"], [2, 12]))
+    assert groups(["b"], ["a"]).sizes(params, leading=1) == [[5], [12]]
+
+
 @given(st.integers(1, 5000), st.one_of(st.none(), st.integers(1, 600)))
-def test_blocks_are_nearly_equal_and_never_too_large(count: int, block_size: int | None) -> None:
-    sizes = block_sizes(count, block_size)
-    assert sum(sizes) == count
+def test_blocks_are_nearly_equal_never_too_large_and_make_up_the_vector(count: int, block_size: int | None) -> None:
+    vectors = tf.reshape(tf.range(2 * count), [2, count])
+    blocks = Group(SGD(0.1)).split(vectors, block_size)
+    sizes = [block.shape[-1] for block in blocks]
     assert max(sizes) <= (block_size or count)
     assert max(sizes) - min(sizes) <= 1
     assert len(sizes) == (1 if block_size is None else -(-count // block_size))
+    np.testing.assert_array_equal(tf.concat(blocks, axis=-1), vectors)
 
 
-@given(st.integers(1, 60), st.integers(1, 60))
-def test_blocks_laid_end_to_end_are_the_vector(count: int, block_size: int) -> None:
-    vectors = tf.reshape(tf.range(2 * count), [2, count])
-    np.testing.assert_array_equal(tf.concat(split(vectors, block_size), axis=-1), vectors)
+@given(st.integers(1, 40), st.data())
+def test_a_state_is_cut_into_blocks_joined_and_taken_from(count: int, data: st.DataObject) -> None:
+    sizes = [len(block) for block in np.array_split(np.empty(count), data.draw(st.integers(1, count)))]
+    group = Group(Adam(0.1))  # whose step count has no coordinates
+    state = {"m": tf.range(count), "v": tf.range(3 * count), "t": tf.constant(7.0)}
+    state["v"] = tf.reshape(state["v"], [3, count])
+    blocks = group.split_state(state, sizes)
+    assert [block["v"].shape for block in blocks] == [[3, size] for size in sizes]
+    joined = group.join(blocks)
+    for name in state:
+        np.testing.assert_array_equal(joined[name], state[name])
+    coordinates = data.draw(st.lists(st.integers(0, count - 1), min_size=1))
+    taken = group.take(state, coordinates)
+    np.testing.assert_array_equal(taken["m"], coordinates)
+    assert float(taken["t"]) == 7.0
 
 
 # Updates

@@ -11,10 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from l2l_tf import seeds
-from l2l_tf.meta import autodiff
-from l2l_tf.meta.adjoint import Adjoint, at_most, norms
-from l2l_tf.meta.gradient import Unroll, Unroller
-from l2l_tf.meta.replay import Replayer
+from l2l_tf.errors import InputError
+from l2l_tf.meta import adjoint
+from l2l_tf.meta.adjoint import AdjointMetaGradient, at_most, norms
+from l2l_tf.meta.autodiff import AutodiffMetaGradient
+from l2l_tf.meta.base import Unroll
+from l2l_tf.meta.methods import scheduled
+from l2l_tf.meta.replay import ReplayMetaGradient
 from l2l_tf.meta.schedule import SMALL, Replay, Schedule
 from l2l_tf.optimizees import Optimizee, Parameters
 from l2l_tf.optimizees.base import batch_loss_and_gradients
@@ -34,6 +37,7 @@ from l2l_tf.unroll import Optimization, rollout, start
 
 STEPS = 3
 FIRST = tf.constant(0)
+SAMPLE = tf.constant([1, 2])
 TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
 
 
@@ -132,16 +136,28 @@ def replayed(
     replay: Replay | None = None,
     keep_states: bool = False,
 ) -> tuple[tf.Tensor, ...]:
-    replayer = Replayer(optimizer, replay or Replay())
+    method = ReplayMetaGradient(optimizee, optimizer, replay=replay)
 
     @tf.function
     def compute(first: Optimization, step: tf.Tensor) -> tuple[tf.Tensor, ...]:
         steps = weights.shape[0]
         trajectory = rollout(optimizee, optimizer, first, step, steps, record=True, keep_states=keep_states)
-        gradients, states = trajectory.gradients, trajectory.states
-        return replayer.meta_gradient(first.state, gradients, weights, tf.constant([1, 2]), states)
+        return method.replayed(first.state, trajectory, weights, SAMPLE)
 
     return compute(first, step)
+
+
+def differentiated(
+    optimizee: Optimizee,
+    optimizer: ParameterGroups,
+    first: Optimization,
+    weights: tf.Tensor,
+    step: tf.Tensor = FIRST,
+    second_derivatives: bool = False,
+) -> tuple[tf.Tensor, ...]:
+    """The reference."""
+    method = AutodiffMetaGradient(optimizee, optimizer, second_derivatives=second_derivatives)
+    return method(Unroll(first, step, weights, SAMPLE)).gradient
 
 
 def relative_errors(found: tuple[tf.Tensor, ...], expected: tuple[tf.Tensor, ...]) -> list[float]:
@@ -158,7 +174,7 @@ def test_exact_replay_equals_automatic_differentiation(case: str, dtype: str) ->
     if carried:
         uncompiled = ParameterGroups(optimizer.groups, compile=False)
         first, step = rollout(optimizee, uncompiled, first, step, STEPS, record=False).end, tf.constant(STEPS)
-    _, expected = autodiff.meta_gradient(optimizee, optimizer, first, step, weights, second_derivatives=False)
+    expected = differentiated(optimizee, optimizer, first, weights, step)
     zero = [name for name, part in zip(variable_names(optimizer), expected, strict=True) if float(tf.norm(part)) == 0]
     assert zero == (["0/b_output"] if case == "mlp, odd lstm" else [])  # where the bias cancels out
     for keep_states in (True, False)[: 1 if dtype == "float32" else 2]:  # XLA compiles each for seconds
@@ -175,13 +191,12 @@ def test_the_adjoint_equals_automatic_differentiation_with_second_derivatives(ca
     if carried:
         uncompiled = ParameterGroups(optimizer.groups, compile=False)
         first, step = rollout(optimizee, uncompiled, first, step, STEPS, record=False).end, tf.constant(STEPS)
-    _, expected = autodiff.meta_gradient(optimizee, optimizer, first, step, weights, second_derivatives=True)
-    adjoint = Adjoint(optimizee, optimizer)
+    expected = differentiated(optimizee, optimizer, first, weights, step, second_derivatives=True)
+    method = AdjointMetaGradient(optimizee, optimizer)
 
     @tf.function
     def compute(first: Optimization, step: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        trajectory = rollout(optimizee, optimizer, first, step, STEPS, record=True, keep_states=True)
-        return adjoint.meta_gradient(trajectory, step, weights)
+        return method(Unroll(first, step, weights, SAMPLE)).gradient
 
     assert max(relative_errors(compute(first, step), expected)) < TOLERANCE["float64"]
 
@@ -190,14 +205,12 @@ def test_the_limit_leads_from_the_papers_assumption_to_the_exact_adjoint() -> No
     optimizee, optimizer = Net("float64"), everything(odd_lstm("float64"))
     first, weights = begin(optimizee, optimizer, 2), tf.ones([STEPS], tf.float64)
     expected = {
-        whole: autodiff.meta_gradient(optimizee, optimizer, first, FIRST, weights, second_derivatives=whole)[1]
-        for whole in (False, True)
+        whole: differentiated(optimizee, optimizer, first, weights, second_derivatives=whole) for whole in (False, True)
     }
     found = {}
     for limit in (0.0, 1e-3, 1e9):
-        adjoint = Adjoint(optimizee, optimizer, limit)
-        trajectory = rollout(optimizee, optimizer, first, FIRST, STEPS, record=True, keep_states=True)
-        found[limit] = adjoint.meta_gradient(trajectory, FIRST, weights)
+        method = AdjointMetaGradient(optimizee, optimizer, limit=limit)
+        found[limit] = method(Unroll(first, FIRST, weights, SAMPLE)).gradient
     assert max(relative_errors(found[0.0], expected[False])) < TOLERANCE["float64"]
     assert max(relative_errors(found[1e9], expected[True])) < TOLERANCE["float64"]
     assert 0 < max(relative_errors(found[1e-3], expected[False])) < 0.1
@@ -215,8 +228,8 @@ def test_the_limit_holds_for_each_problem_and_leaves_what_is_below_it(seed: int,
 def test_replay_leaves_out_the_second_derivatives() -> None:
     optimizee, optimizer = Quadratic("float64"), everything(lstm("float64", False))
     first, weights = begin(optimizee, optimizer), tf.ones([STEPS], tf.float64)
-    _, whole = autodiff.meta_gradient(optimizee, optimizer, first, FIRST, weights, second_derivatives=True)
-    _, without = autodiff.meta_gradient(optimizee, optimizer, first, FIRST, weights, second_derivatives=False)
+    whole = differentiated(optimizee, optimizer, first, weights, second_derivatives=True)
+    without = differentiated(optimizee, optimizer, first, weights)
     assert min(relative_errors(whole, without)) > 1e-3
 
 
@@ -239,8 +252,8 @@ def test_weights_of_inverse_loss_give_the_meta_gradient_of_the_log_loss(second_d
     expected = tape.gradient(log_loss, optimizer.trainable_variables)
 
     schedule = Schedule(STEPS, STEPS, weights="inverse_loss", second_derivatives=second_derivatives)
-    unroll = Unroll(first, FIRST, tf.constant(schedule.step_weights(), tf.float64), tf.constant([1, 2]))
-    _, found, _ = tf.function(Unroller(optimizee, optimizer, schedule).differentiate)(unroll)
+    unroll = Unroll(first, FIRST, tf.constant(schedule.step_weights(), tf.float64), SAMPLE)
+    _, found, _ = tf.function(scheduled(optimizee, optimizer, schedule))(unroll)
     assert max(relative_errors(found, expected)) < TOLERANCE["float64"]
 
 
@@ -265,7 +278,7 @@ def test_automatic_differentiation_equals_finite_differences(make_optimizee: Mak
     optimizer = ParameterGroups([Group(lstm("float64", preprocessed=False))], compile=False)
     first, weights = begin(optimizee, optimizer), tf.ones([STEPS], tf.float64)
     fixed = rollout(optimizee, optimizer, first, FIRST, STEPS, record=True).gradients
-    _, gradient = autodiff.meta_gradient(optimizee, optimizer, first, FIRST, weights, second_derivatives)
+    gradient = differentiated(optimizee, optimizer, first, weights, second_derivatives=second_derivatives)
 
     def meta_loss() -> float:
         if second_derivatives:
@@ -291,7 +304,7 @@ def test_automatic_differentiation_equals_finite_differences(make_optimizee: Mak
 def test_block_sizes_do_not_matter(optimizer_block: int, replay_block: int, keep_states: bool) -> None:
     optimizee, weights = Net("float64"), tf.ones([STEPS], tf.float64)
     in_one, in_blocks = everything(lstm("float64")), everything(lstm("float64", block_size=optimizer_block))
-    _, expected = autodiff.meta_gradient(optimizee, in_one, begin(optimizee, in_one), FIRST, weights, False)
+    expected = differentiated(optimizee, in_one, begin(optimizee, in_one), weights)
     replay = Replay(block_size=replay_block)
     found = replayed(optimizee, in_blocks, begin(optimizee, in_blocks), weights, replay=replay, keep_states=keep_states)
     assert max(relative_errors(found, expected)) < TOLERANCE["float64"]
@@ -300,12 +313,11 @@ def test_block_sizes_do_not_matter(optimizer_block: int, replay_block: int, keep
 def test_the_same_inputs_give_the_same_bits() -> None:
     optimizee, optimizer = Net("float32"), everything(lstm("float32", block_size=40))
     first, weights = begin(optimizee, optimizer), tf.ones([STEPS])
-    replayer = Replayer(optimizer, Replay(block_size=20, fraction=0.5, whole_below=20))
+    method = ReplayMetaGradient(optimizee, optimizer, replay=Replay(block_size=20, fraction=0.5, whole_below=20))
 
     @tf.function
     def compute() -> tuple[tf.Tensor, ...]:
-        recorded = rollout(optimizee, optimizer, first, FIRST, STEPS, record=True).gradients
-        return replayer.meta_gradient(first.state, recorded, weights, tf.constant([1, 2]))
+        return method(Unroll(first, FIRST, weights, SAMPLE)).gradient
 
     expected = compute()
     for _ in range(20):
@@ -316,8 +328,8 @@ def test_the_same_inputs_give_the_same_bits() -> None:
 @pytest.mark.parametrize(("fraction", "steps", "keeps"), [(1.0, STEPS, True), (0.5, STEPS, False), (1.0, 10**6, False)])
 def test_states_are_kept_for_an_exact_replay_if_they_are_few(fraction: float, steps: int, keeps: bool) -> None:
     optimizee, optimizer = Net("float32"), everything(lstm("float32"))
-    replayer = Replayer(optimizer, Replay(fraction=fraction))
-    assert replayer.keeps_states(begin(optimizee, optimizer).state, steps) == keeps
+    method = ReplayMetaGradient(optimizee, optimizer, replay=Replay(fraction=fraction))
+    assert method.keeps_states(begin(optimizee, optimizer), steps) == keeps
 
 
 class Plain(snt.Module, CoordinatewiseOptimizer):
@@ -338,6 +350,70 @@ class Plain(snt.Module, CoordinatewiseOptimizer):
 def test_an_optimizer_without_state_can_be_replayed() -> None:
     optimizee, optimizer, weights = Quadratic("float32"), everything(Plain()), tf.ones([STEPS])
     first = begin(optimizee, optimizer)
-    _, expected = autodiff.meta_gradient(optimizee, optimizer, first, FIRST, weights, second_derivatives=False)
+    expected = differentiated(optimizee, optimizer, first, weights)
     found = replayed(optimizee, optimizer, first, weights, replay=Replay(block_size=2))
     assert max(relative_errors(found, expected)) < TOLERANCE["float32"]
+
+
+class Counting(snt.Module, CoordinatewiseOptimizer):
+    """A learned optimizer with a step count t, a total of what it made of t, and momentum: g = −exp(a) m / (1 + c).
+
+    m ← m + t ∇, c ← c + exp(b) t. Neither t, an integer, nor c, which φ has a share in, has coordinates.
+    """
+
+    block_size = 4
+
+    def __init__(self, dtype: str) -> None:
+        super().__init__(name="counting")
+        self.log_rate, self.log_decay = (tf.Variable(tf.constant(value, dtype)) for value in (-4.0, -2.0))
+
+    def init(self, coordinates: tf.Tensor) -> dict[str, tf.Tensor]:
+        dtype = self.log_rate.dtype
+        zero = {"count": tf.zeros([], tf.int32), "total": tf.zeros([1], dtype)}
+        return zero | {"momentum": tf.zeros([2, tf.size(coordinates)], dtype)}
+
+    def update(self, gradients: tf.Tensor, state: dict[str, tf.Tensor]) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        count = state["count"] + 1
+        time = tf.cast(count, gradients.dtype)
+        total = state["total"] + tf.exp(self.log_decay) * time
+        momentum = state["momentum"] + time * gradients
+        new_state = {"count": count, "total": total, "momentum": momentum}
+        return -tf.exp(self.log_rate) * momentum[0] / (1.0 + total), new_state
+
+
+@pytest.mark.parametrize("keep_states", [True, False])
+def test_a_state_without_coordinates_is_replayed_exactly_and_differentiated_twice(keep_states: bool) -> None:
+    optimizee, optimizer = Net("float64"), everything(Counting("float64"))
+    first, weights = begin(optimizee, optimizer, 2), tf.ones([STEPS], tf.float64)
+    replay = Replay(block_size=30)
+    found = replayed(optimizee, optimizer, first, weights, replay=replay, keep_states=keep_states)
+    expected = differentiated(optimizee, optimizer, first, weights)
+    assert min(float(tf.norm(part)) for part in expected) > 0
+    assert max(relative_errors(found, expected)) < TOLERANCE["float64"]
+    if keep_states:
+        found = AdjointMetaGradient(optimizee, optimizer)(Unroll(first, FIRST, weights, SAMPLE)).gradient
+        expected = differentiated(optimizee, optimizer, first, weights, second_derivatives=True)
+        assert max(relative_errors(found, expected)) < TOLERANCE["float64"]
+
+
+def test_a_state_without_coordinates_is_sampled() -> None:
+    optimizee, optimizer = Net("float64"), everything(Counting("float64"))
+    first, weights = begin(optimizee, optimizer), tf.ones([STEPS], tf.float64)
+    exact = replayed(optimizee, optimizer, first, weights)
+    method = ReplayMetaGradient(optimizee, optimizer, replay=Replay(fraction=0.5, whole_below=1))
+    sampled = tf.function(lambda seed: method(Unroll(first, FIRST, weights, seed)).gradient)
+    draws = [sampled(tf.constant([7, k])) for k in range(200)]
+    for part, parts in zip(exact, zip(*draws, strict=True), strict=True):
+        error = np.std(parts) / len(parts) ** 0.5
+        assert 0 < error < 0.1 * abs(part)
+        assert abs(np.mean(parts) - part) < 5 * error
+
+
+def test_second_derivatives_refuse_more_states_than_they_can_keep(monkeypatch: pytest.MonkeyPatch) -> None:
+    optimizee, optimizer = Quadratic("float64"), everything(lstm("float64", False))
+    first = begin(optimizee, optimizer, 2)
+    numbers = STEPS * 2 * 6 * 2 * 4  # of steps, problems, coordinates, h and c, units
+    monkeypatch.setattr(adjoint, "KEPT_STATES", numbers - 1)
+    method = AdjointMetaGradient(optimizee, optimizer)
+    with pytest.raises(InputError, match="second_derivatives=True: would keep the states of 3 steps"):
+        method(Unroll(first, FIRST, tf.ones([STEPS], tf.float64), SAMPLE))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from l2l_tf import seeds
-from l2l_tf.meta.replay import Replayer, balanced, coordinate_strata, sample
+from l2l_tf.meta.replay import WORTH_A_CORE, ReplayMetaGradient, balanced, coordinate_strata, sample
 from l2l_tf.meta.schedule import Replay, Schedule, Validation
 from l2l_tf.meta.trainer import Trainer
 from l2l_tf.optimizees import Optimizee, Parameters, Quadratic
@@ -35,12 +35,12 @@ def gradients_of_draws(replay: Replay, draws: int, problems: int = 1) -> list[np
     """Meta-gradients [draws, size of φ] of the same rollout, one for each seed of the sample."""
     optimizee, optimizer = Wide(), everything(CoordinatewiseLSTM((4,)))
     begin = start(optimizee, optimizer, seeds.problem_keys(0, "train", range(problems)))
-    recorded = rollout(optimizee, optimizer, begin, tf.constant(0), 3, record=True).gradients
-    replayer = Replayer(optimizer, replay)
+    trajectory = rollout(optimizee, optimizer, begin, tf.constant(0), 3, record=True)
+    method = ReplayMetaGradient(optimizee, optimizer, replay=replay)
 
     @tf.function
     def compute(seed: tf.Tensor) -> tf.Tensor:
-        gradient = replayer.meta_gradient(begin.state, recorded, tf.ones([3]), seed)
+        gradient = method.replayed(begin.state, trajectory, tf.ones([3]), seed)
         return tf.concat([tf.reshape(part, [-1]) for part in gradient], axis=0)
 
     return [compute(tf.constant([7, k])).numpy() for k in range(draws)]
@@ -95,13 +95,16 @@ def test_one_coordinate_of_each_stratum_is_drawn_uniformly() -> None:
     assert abs(draws[:, 2].mean() - 9.5) < 5 * 2.9 / 500**0.5
 
 
-@given(count=st.integers(1, 10_000), block_size=st.integers(1, 3000))
-def test_blocks_come_in_pairs_and_stay_below_the_limit(count: int, block_size: int) -> None:
-    size = balanced(count, block_size)
+@given(count=st.integers(1, 100_000), block_size=st.integers(1, 3000), cores=st.integers(1, 64))
+def test_blocks_give_every_core_a_share_and_stay_below_the_limit(count: int, block_size: int, cores: int) -> None:
+    size = balanced(count, block_size, cores)
     blocks = -(-count // size)
     assert 1 <= size <= block_size
     assert blocks == 1 or size * (blocks + 1) >= count
     assert count < 4 or blocks > 1
+    assert size >= min(WORTH_A_CORE, block_size) // 2 or blocks <= 2
+    if count >= cores * WORTH_A_CORE:
+        assert blocks >= 0.8 * cores
 
 
 class Counting(Quadratic):

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from l2l_tf.meta import Schedule, Validation
-from l2l_tf.meta.gradient import Unroll
+from l2l_tf.meta.base import Unroll
 from l2l_tf.meta.trainer import Running, Trainer
 from l2l_tf.optimizees import Simple
 from l2l_tf.optimizers import CoordinatewiseLSTM

@@ -1,7 +1,7 @@
 """Measuring meta-steps: what is optimized, by which method, how long it takes and how much memory.
 
 Every measurement runs in a process of its own under a memory limit, so that a method that runs out of memory is
-reported as such; methods that are compared are timed in one process, turn about.
+reported as such; methods that are compared are timed in one process, in turns.
 """
 
 import multiprocessing
@@ -19,13 +19,13 @@ import tensorflow as tf
 from experiments.benchmarks.memory import limit_memory, peak_memory
 from l2l_tf import seeds
 from l2l_tf.data import Images
-from l2l_tf.meta import Replay, autodiff
-from l2l_tf.meta.gradient import Unroll, Unroller
-from l2l_tf.meta.schedule import Schedule
+from l2l_tf.meta import Replay
+from l2l_tf.meta.autodiff import AutodiffMetaGradient
+from l2l_tf.meta.base import Unroll
+from l2l_tf.meta.replay import ReplayMetaGradient
 from l2l_tf.optimizees import Optimizee, Parameters, Quadratic, SonnetClassifier, convnet, mlp
 from l2l_tf.optimizers import SGD, CoordinatewiseLSTM, Identity, LogAndSign, ParameterGroups, everything
 from l2l_tf.optimizers.activations import sigmoid, tanh
-from l2l_tf.optimizers.groups import block_sizes
 from l2l_tf.unroll import Optimization, compiled_rollout, start
 from l2l_tf.xla import compiled
 
@@ -106,16 +106,15 @@ def methods(job: Job) -> dict[str, Callable[[], Any]]:
     count = sum(int(tf.size(tensor)) for tensor in begin.params.values())
     in_one = make_lstm(job.optimizee, job.layers, block_size=count)  # the plain way knows nothing of blocks
     begin_in_one = begin._replace(state=in_one.init(begin.params))
-    weights, first = tf.ones([job.steps]), tf.constant(0)
+    weights, first, seed = tf.ones([job.steps]), tf.constant(0), tf.constant([0, 1])
     roll = compiled_rollout(optimizee)
 
     def by_autodiff(begin: Optimization) -> Any:
-        return autodiff.meta_gradient(optimizee, in_one, begin, first, weights, second_derivatives=False)[1]
+        return AutodiffMetaGradient(optimizee, in_one)(Unroll(begin, first, weights, seed)).gradient
 
     def by_replay(begin: Optimization, fraction: float) -> Any:
-        schedule = Schedule(steps=job.steps, unroll=job.steps, replay=Replay(fraction=fraction))
-        unroll = Unroll(begin, first, weights, tf.constant([0, 1]))
-        return Unroller(optimizee, optimizer, schedule).differentiate(unroll)[1]
+        method = ReplayMetaGradient(optimizee, optimizer, replay=Replay(fraction=fraction))
+        return method(Unroll(begin, first, weights, seed)).gradient
 
     def forward(begin: Optimization, optimizer: ParameterGroups) -> Any:
         return roll(optimizee, optimizer, begin, first, job.steps, record=False).losses
@@ -135,10 +134,10 @@ def methods(job: Job) -> dict[str, Callable[[], Any]]:
 
 
 def matrix_products(optimizer: ParameterGroups, count: int, steps: int) -> Callable[[], Any]:
-    """The floor: only the matrix products of rollout (G = WX) and way back (G = WX, dX = Wᵀ dG, dW = dG Xᵀ)."""
+    """The floor: only the matrix products of rollout (G = WX) and backward pass (G = WX, dX = Wᵀ dG, dW = dG Xᵀ)."""
     lstm = optimizer.groups[0].optimizer
     shapes = [w.shape for w in lstm.trainable_variables if w.shape[1] > 1]
-    sizes = block_sizes(count, lstm.block_size)
+    sizes = [block.shape[0] for block in optimizer.groups[0].split(tf.zeros([count]))]
     # Other weights at each step, or else a product would not depend on the step and might be computed only once.
     weights = [tf.random.stateless_normal([2 * steps, *shape], [0, k]) for k, shape in enumerate(shapes)]
     inputs = [[tf.ones([columns, n]) for _, columns in shapes] for n in sizes]
@@ -147,7 +146,7 @@ def matrix_products(optimizer: ParameterGroups, count: int, steps: int) -> Calla
     def product(w: tf.Tensor, x: tf.Tensor, _: tf.Tensor) -> tf.Tensor:
         return w @ x
 
-    def pulled_back(w: tf.Tensor, x: tf.Tensor, g: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def vector_jacobian(w: tf.Tensor, x: tf.Tensor, g: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return tf.matmul(w, g, transpose_a=True), tf.matmul(g + w[:, :1], x, transpose_b=True)
 
     def loop(compute: Callable[..., Any], count: int, inputs: Any, outputs: Any) -> Any:
@@ -160,16 +159,17 @@ def matrix_products(optimizer: ParameterGroups, count: int, steps: int) -> Calla
 
     @tf.function
     def compute(inputs: Any, outputs: Any) -> Any:
-        return loop(product, 2 * steps, inputs, outputs), loop(pulled_back, steps, inputs, outputs)
+        return loop(product, 2 * steps, inputs, outputs), loop(vector_jacobian, steps, inputs, outputs)
 
     return partial(compute, inputs, outputs)
 
 
 def gates(optimizer: ParameterGroups, count: int, steps: int) -> Callable[[], Any]:
-    """All sigmoids and tanhs of rollout and way back, which computes each step again, and nothing else."""
+    """All sigmoids and tanhs of rollout and backward pass, which computes each step again, and nothing else."""
     lstm = optimizer.groups[0].optimizer
     assert isinstance(lstm, CoordinatewiseLSTM)
-    shapes = [(layer.size, n) for n in block_sizes(count, lstm.block_size) for layer in lstm.layers]
+    blocks = optimizer.groups[0].split(tf.zeros([count]))
+    shapes = [(layer.size, block.shape[0]) for block in blocks for layer in lstm.layers]
     begin = [(tf.ones([3 * size, n]), tf.ones([2 * size, n])) for size, n in shapes]  # i, f and o; j and c
 
     def body(step: tf.Tensor, values: Any) -> Any:
@@ -182,7 +182,7 @@ def gates(optimizer: ParameterGroups, count: int, steps: int) -> Callable[[], An
     return partial(compiled(compute), begin)
 
 
-def turn_about(functions: Mapping[Any, Callable[[], Any]], repeats: int) -> dict[Any, float]:
+def median_seconds(functions: Mapping[Any, Callable[[], Any]], repeats: int) -> dict[Any, float]:
     """Median seconds of each function; they take turns, so that what disturbs the machine disturbs them all."""
     for run in functions.values():  # traces and compiles
         run()
@@ -197,7 +197,7 @@ def turn_about(functions: Mapping[Any, Callable[[], Any]], repeats: int) -> dict
 
 def measure(job: Job) -> dict[str, Any]:
     """Median seconds of each method, and the process's peak resident memory in GiB."""
-    seconds = turn_about(methods(job), job.repeats)
+    seconds = median_seconds(methods(job), job.repeats)
     peak = peak_memory()
     return {"seconds": seconds, "peak": np.nan if peak is None else peak}
 

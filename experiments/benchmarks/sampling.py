@@ -11,13 +11,13 @@ import pandas as pd
 import tensorflow as tf
 from omegaconf import DictConfig
 
-from experiments.benchmarks.measure import apart, make_lstm, make_optimizee, turn_about
+from experiments.benchmarks.measure import apart, make_lstm, make_optimizee, median_seconds
 from l2l_tf import seeds
 from l2l_tf.data import load_mnist
 from l2l_tf.errors import InputError
-from l2l_tf.meta import Replay, Schedule
-from l2l_tf.meta.gradient import Unroll, Unroller
-from l2l_tf.meta.replay import Replayer
+from l2l_tf.meta import Replay
+from l2l_tf.meta.base import Unroll
+from l2l_tf.meta.replay import ReplayMetaGradient
 from l2l_tf.optimizees import Optimizee, SonnetClassifier, mlp
 from l2l_tf.optimizers import ParameterGroups
 from l2l_tf.serialization.trained import load_optimizer
@@ -85,20 +85,17 @@ def look_at(subject: Subject) -> list[dict[str, Any]]:
         optimizee = SonnetClassifier(mlp, load_mnist(subject.data, "train"), compile=True)
     optimizer = load_optimizer(subject.trained) if subject.trained else make_lstm(subject.optimizee, subject.layers)
     whole_below = 0 if subject.optimizee == "quadratics" else Replay.whole_below  # else quadratics are always whole
-    replayers = {
-        fraction: Replayer(optimizer, Replay(fraction=fraction, whole_below=whole_below))
+    methods = {
+        fraction: ReplayMetaGradient(optimizee, optimizer, replay=Replay(fraction=fraction, whole_below=whole_below))
         for fraction in {1.0, *subject.fractions}
     }
     begins = [
         start(optimizee, optimizer, seeds.problem_keys(0, "train", range(k * problems, (k + 1) * problems)))
         for k in range(2)
     ]
-    phases = meta_gradients(subject, optimizee, optimizer, replayers, begins)
-    seconds = turn_about(
-        {
-            fraction: partial(meta_step(optimizee, optimizer, replayer.settings, subject.steps), begins[0])
-            for fraction, replayer in replayers.items()
-        },
+    phases = meta_gradients(subject, optimizee, optimizer, methods, begins)
+    seconds = median_seconds(
+        {fraction: partial(meta_step(method, subject.steps), begins[0]) for fraction, method in methods.items()},
         subject.repeats,
     )
     between = np.mean([np.sum((phase.exact[0] - phase.exact[1]) ** 2) / 2 for phase in phases])
@@ -121,13 +118,12 @@ def look_at(subject: Subject) -> list[dict[str, Any]]:
     return rows
 
 
-def meta_step(optimizee: Optimizee, optimizer: ParameterGroups, replay: Replay, steps: int) -> Any:
+def meta_step(method: ReplayMetaGradient, steps: int) -> Any:
     """A compiled meta-step."""
-    unroller = Unroller(optimizee, optimizer, Schedule(steps=steps, unroll=steps, replay=replay))
 
     @tf.function
     def compute(begin: Optimization) -> Any:
-        return unroller.differentiate(Unroll(begin, tf.constant(0), tf.ones([steps]), tf.constant([0, 1])))[1]
+        return method(Unroll(begin, tf.constant(0), tf.ones([steps]), tf.constant([0, 1]))).gradient
 
     return compute
 
@@ -136,7 +132,7 @@ def meta_gradients(
     subject: Subject,
     optimizee: Optimizee,
     optimizer: ParameterGroups,
-    replayers: dict[float, Replayer],
+    methods: dict[float, ReplayMetaGradient],
     begins: list[Optimization],
 ) -> list[Phase]:
     """The exact meta-gradients of two optimizations and samples of the first one's, unroll after unroll."""
@@ -148,7 +144,7 @@ def meta_gradients(
     @tf.function
     def replay(fraction: float, begin: Optimization, trajectory: Trajectory, seed: tf.Tensor) -> tf.Tensor:
         weights = tf.ones([subject.steps])
-        gradient = replayers[fraction].meta_gradient(begin.state, trajectory.gradients, weights, seed)
+        gradient = methods[fraction].replayed(begin.state, trajectory, weights, seed)
         return tf.concat([tf.reshape(part, [-1]) for part in gradient], axis=0)
 
     phases = []

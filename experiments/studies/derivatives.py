@@ -6,7 +6,7 @@ under several limits of its second derivatives' part, of which 0 is the paper's 
 """
 
 import time
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,12 @@ from experiments.results.record import write_record
 from experiments.results.tables import write_table
 from l2l_tf import seeds
 from l2l_tf.meta import Schedule
-from l2l_tf.meta.gradient import Unroll, Unroller
+from l2l_tf.meta.adjoint import AdjointMetaGradient
+from l2l_tf.meta.base import Unroll
 from l2l_tf.meta.schedule import SMALL
 from l2l_tf.optimizees import Optimizee
 from l2l_tf.optimizers import CoordinatewiseLSTM, ParameterGroups
-from l2l_tf.unroll import Optimization, rollout, start
+from l2l_tf.unroll import Optimization, advance, rollout, start
 
 LIMITS = (0.0, 0.3, 1.0, 3.0, np.inf)
 FACTOR = 1.3  # of the finite differences
@@ -43,12 +44,13 @@ class Derivatives:
         self.optimizee = optimizee
         self.optimizer = optimizer
         self.steps = steps
-        schedule = Schedule(steps, steps, weights="inverse_loss", second_derivatives=True)
-        self.unrollers = {
-            limit: Unroller(optimizee, optimizer, replace(schedule, curvature_limit=None if np.isinf(limit) else limit))
+        self.methods = {
+            limit: AdjointMetaGradient(
+                optimizee, optimizer, inverse_loss=True, limit=None if np.isinf(limit) else limit
+            )
             for limit in LIMITS
         }
-        self.advance = tf.function(self.unrollers[np.inf].forward)
+        self.advance = tf.function(partial(advance, optimizee, optimizer))
         self.mean_loss = tf.function(self._mean_loss)
         self.meta_gradients = tf.function(self._meta_gradients)
 
@@ -59,7 +61,7 @@ class Derivatives:
     def _meta_gradients(self, begin: Optimization, step: tf.Tensor) -> dict[float, tuple[tf.Tensor, ...]]:
         """Of the log of the mean loss, by limit."""
         unroll = Unroll(begin, step, tf.fill([self.steps], 1.0 / self.steps), tf.constant([0, 0]))
-        return {limit: unroller.differentiate(unroll)[1] for limit, unroller in self.unrollers.items()}
+        return {limit: method(unroll).gradient for limit, method in self.methods.items()}
 
     def rows(self, begin: Optimization, step: int) -> list[dict[str, Any]]:
         """A row for each group and way: `limit` (missing: finite differences), derivative, the meta-gradient's norm."""

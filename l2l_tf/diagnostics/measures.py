@@ -11,13 +11,14 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from l2l_tf import seeds
+from l2l_tf import seeds, unroll
 from l2l_tf.checks import INT64, at_least
 from l2l_tf.evaluation.evaluate import Evaluator
 from l2l_tf.meta import Schedule
-from l2l_tf.meta.gradient import Unroll, Unroller
+from l2l_tf.meta.base import Unroll
+from l2l_tf.meta.methods import scheduled
 from l2l_tf.meta.schedule import MOST_STEPS
-from l2l_tf.optimizees.base import Optimizee, Parameters, batch_loss_and_gradients
+from l2l_tf.optimizees.base import Optimizee, Parameters
 from l2l_tf.optimizees.sonnet_classifier import SonnetClassifier
 from l2l_tf.optimizers import (
     CoordinatewiseLSTM,
@@ -28,9 +29,8 @@ from l2l_tf.optimizers import (
     everything,
 )
 from l2l_tf.optimizers.base import State
-from l2l_tf.optimizers.groups import concatenate
 from l2l_tf.serialization.trained import assign_variables, variable_names
-from l2l_tf.unroll import Optimization, start
+from l2l_tf.unroll import Optimization
 
 SATURATED = 0.1  # a unit is saturated where its slope is below this share of its steepest
 SLOPES: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {  # of an activation function by its value, as such a share
@@ -80,8 +80,8 @@ class Examiner:
         self._evaluator = Evaluator(validation_optimizee, self.optimizer, steps, problems)
         self._weights = schedule.step_weights()
         keys = seeds.problem_keys(seed, "diagnosis", range(schedule.problems))
-        self._start = tf.function(lambda: start(optimizee, self.optimizer, keys))
-        self._meta_step = tf.function(Unroller(optimizee, self.optimizer, schedule).differentiate)
+        self._start = tf.function(lambda: unroll.start(optimizee, self.optimizer, keys))
+        self._meta_step = tf.function(scheduled(optimizee, self.optimizer, schedule))
         self._step = tf.function(self._measured_step)
 
     def examine(self, weights: Mapping[str, np.ndarray]) -> pd.DataFrame:
@@ -162,30 +162,28 @@ class Examiner:
             values, now = self._step(now, tf.constant(step))
             yield from ((measure, part, step, float(value)) for (measure, part), value in values.items())
 
-    def _measured_step(self, now: Optimization, step: tf.Tensor) -> tuple[Values, Optimization]:
-        """Equation 3, and what can be seen while it is done."""
-        keys, problem, params, state = now
-        minibatch = seeds.stateless_seed(keys[:, seeds.MINIBATCH], step)
-        _, gradients = batch_loss_and_gradients(self.optimizee, params, problem, minibatch)
-        updates, new_state = self.optimizer.update(gradients, state)
-        first = tf.nest.map_structure(lambda tensor: tensor[0], (params, problem, minibatch))
+    def _measured_step(self, now: Optimization, number: tf.Tensor) -> tuple[Values, Optimization]:
+        """One step of equation 3, and what can be seen while it is done."""
+        _, gradients, updates, after = unroll.step(self.optimizee, self.optimizer, now, number)
+        params = now.params
+        first = tf.nest.map_structure(
+            lambda tensor: tensor[0], (params, now.problem, unroll.minibatch_seeds(now, number))
+        )
         values = {("relative update", name): tf.norm(updates[name]) / tf.norm(params[name]) for name in params}
-        values |= self._inside(gradients, state, new_state) | saturated_units(self.optimizee, *first)
-        params = {name: params[name] + updates[name] for name in params}
-        return values, Optimization(keys, problem, params, new_state)
+        values |= self._inside(gradients, now.state, after.state) | saturated_units(self.optimizee, *first)
+        return values, after
 
     def _inside(self, gradients: Parameters, state: State, new_state: State) -> Values:
         """What goes on inside each group's LSTM; nothing for other optimizers."""
         values: Values = {}
-        names_of_groups = self.optimizer.assign(list(gradients))
-        for index, (group, names) in enumerate(zip(self.optimizer.groups, names_of_groups, strict=True)):
+        groups = zip(self.optimizer.groups, self.optimizer.vectors(gradients), state, new_state, strict=True)
+        for index, (group, vector, *blocks) in enumerate(groups):
             if isinstance(group.optimizer, CoordinatewiseLSTM):
-                vector = concatenate(gradients, names)
-                states = joined(state[index]), joined(new_state[index])
+                old, new = (group.join(state) for state in blocks)
                 if isinstance(group.optimizer, OddLSTM):  # the other half is the LSTM's for −∇
-                    states = states[0][0], states[1][0]
+                    old, new = old[0], new[0]
                 values |= input_branches(group.optimizer, vector, f"{index}/")
-                values |= saturated_gates(group.optimizer, vector, *states, f"{index}/")
+                values |= saturated_gates(group.optimizer, vector, old, new, f"{index}/")
         return values
 
 
@@ -193,11 +191,6 @@ def cosine(a: np.ndarray, b: np.ndarray) -> float:
     """Of the angle between two vectors; NaN where one of them is zero."""
     norms = float(np.linalg.norm(a) * np.linalg.norm(b))
     return float(np.dot(a, b)) / norms if norms else float("nan")
-
-
-def joined(blocks: Any) -> Any:
-    """The state of a group's blocks, coordinates side by side again."""
-    return tf.nest.map_structure(lambda *parts: tf.concat(parts, axis=-1), *blocks)
 
 
 def share(condition: tf.Tensor) -> tf.Tensor:

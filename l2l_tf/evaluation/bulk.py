@@ -11,7 +11,7 @@ from l2l_tf import seeds
 from l2l_tf.checks import at_least, instance_of
 from l2l_tf.optimizees.base import Optimizee, Parameters, batch_init, batch_problem, check_optimizee
 from l2l_tf.optimizers import CoordinatewiseOptimizer, everything
-from l2l_tf.optimizers.groups import concatenate
+from l2l_tf.optimizers.groups import vector
 from l2l_tf.unroll import Optimization, rollout
 from l2l_tf.xla import compiled
 
@@ -127,4 +127,4 @@ def _of_coordinates(rates: tf.Tensor, params: Mapping[str, tf.Tensor]) -> tf.Ten
         name: tf.broadcast_to(tf.reshape(rates, [1, -1] + [1] * (tensor.shape.rank - 2)), tensor.shape)
         for name, tensor in params.items()
     }
-    return concatenate(spread, sorted(spread))
+    return vector(spread)

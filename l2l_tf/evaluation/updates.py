@@ -8,8 +8,7 @@ import tensorflow as tf
 
 from l2l_tf import seeds
 from l2l_tf.optimizees.base import Optimizee
-from l2l_tf.optimizers import CoordinatewiseOptimizer, State, everything
-from l2l_tf.optimizers.groups import block_sizes
+from l2l_tf.optimizers import CoordinatewiseOptimizer, everything
 from l2l_tf.unroll import rollout, start
 
 
@@ -35,34 +34,20 @@ def update_curves(
         One row a coordinate, step and gradient: columns coordinate, step, gradient, update.
     """
     groups = everything(optimizer)
+    (group,) = groups.groups
     begin = start(optimizee, groups, seeds.problem_keys(seed, "test", [problem]))
     states, recorded, first = [], [], 0
     for step in steps:
         trajectory = rollout(optimizee, groups, begin, tf.constant(first), step - first, record=True)
-        flat = [tf.reshape(trajectory.gradients[name], [step - first + 1, -1]) for name in sorted(begin.params)]
-        recorded.append(tf.concat(flat, axis=1))
+        recorded += groups.vectors(trajectory.gradients, leading=1)
         begin, first = trajectory.end, step
-        states.append(begin.state[0])
+        states.append(group.join(begin.state[0]))
     gradients = tf.concat(recorded, axis=0).numpy()
     frames = []
     for coordinate in coordinates:
         swept = np.linspace(-1, 1, points) * reach * np.sqrt((gradients[:, coordinate] ** 2).mean())
         for step, state in zip(steps, states, strict=True):
-            held = _state_of(state, coordinate, gradients.shape[1], optimizer.block_size, points)
+            held = group.take(state, [coordinate] * points)
             update, _ = optimizer.update(tf.constant(swept, tf.float32), held)
             frames.append(pd.DataFrame({"coordinate": coordinate, "step": step, "gradient": swept, "update": update}))
     return pd.concat(frames, ignore_index=True)
-
-
-def _state_of(blocks: Sequence[State], coordinate: int, count: int, block_size: int | None, copies: int) -> State:
-    """The state of one coordinate, as often as there are gradients to try."""
-    ends = np.cumsum(block_sizes(count, block_size))
-    number = int(np.searchsorted(ends, coordinate, side="right"))
-    within = coordinate - (int(ends[number - 1]) if number else 0)
-
-    def held(tensor: tf.Tensor) -> tf.Tensor:
-        if tensor.shape.rank == 0:  # a step count, say
-            return tensor
-        return tf.repeat(tensor[..., within : within + 1], copies, axis=-1)
-
-    return tf.nest.map_structure(held, blocks[number])

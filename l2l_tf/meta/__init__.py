@@ -1,4 +1,4 @@
-"""Meta-training: the meta-loss, its gradient (`rollout`, `replay`), and the loop that descends it (`trainer`)."""
+"""Meta-training: the meta-loss's gradient (`base`, `replay`, `adjoint`, `autodiff`) and its descent (`trainer`)."""
 
 from l2l_tf.meta.schedule import Replay, Schedule, Validation
 

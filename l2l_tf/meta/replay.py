@@ -5,15 +5,17 @@ The meta-loss is L(φ) = E_f[Σ_t w_t f(θ_t)] with θ_t = θ_0 + Σ_{s<t} g_s (
 
     ∂L/∂g_s = Σ_{t>s} w_t ∇f(θ_t),      dL/dφ = Σ_s (∂g_s/∂φ)ᵀ ∂L/∂g_s.
 
-The first is a suffix sum of gradients that the rollout has computed already; the second is the optimizer alone, run
-over those gradients again from the same h_0 and pulled back with the suffix sums as cotangents of its outputs. The
-optimizee is never differentiated twice nor kept on a tape.
+The first is a suffix sum of gradients that the rollout has computed already; the second is a vector-Jacobian product of
+the optimizer alone, run over those gradients again from the same h_0, with the suffix sums as cotangents of its
+outputs. The optimizee is never differentiated twice nor kept on a tape.
 
 A coordinatewise optimizer's dL/dφ is a sum over coordinates that do not touch each other. So it is computed block by
 block, in bounded memory, and may be estimated from a random sample of coordinates. If the rollout has kept h_0 ...
-h_{T-1}, which is worth the memory for a small optimizee whose coordinates are all replayed, only the way back is left.
+h_{T-1}, which is worth the memory for a small optimizee whose coordinates are all replayed, only the backward pass is
+left.
 """
 
+import os
 from collections.abc import Iterable
 from functools import partial
 from typing import Any
@@ -21,84 +23,98 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from l2l_tf.meta.base import Differentiated, MetaGradient, Unroll, state_numbers
 from l2l_tf.meta.schedule import Replay
-from l2l_tf.optimizees.base import Parameters
+from l2l_tf.meta.vector_jacobian import differentiable, step_products
+from l2l_tf.optimizees.base import Optimizee
 from l2l_tf.optimizers.base import CoordinatewiseOptimizer, State
-from l2l_tf.optimizers.groups import ParameterGroups, split
+from l2l_tf.optimizers.groups import ParameterGroups
+from l2l_tf.unroll import Optimization, Trajectory
 from l2l_tf.xla import compiled
 
 KEPT_STATES = 2**26  # numbers, at most, that a rollout keeps for the replay: 256 MiB in float32
+WORTH_A_CORE = 256  # coordinates, at least, of a block that is made smaller so that all cores have one
 
 
-class Replayer:
-    """Computes dL/dφ from a rollout's recorded gradients.
+class ReplayMetaGradient(MetaGradient):
+    """dL/dφ from a rollout's recorded gradients.
 
     Args:
-        optimizer: the optimizer that was rolled out.
         replay: block size and sampled fraction.
     """
 
-    def __init__(self, optimizer: ParameterGroups, replay: Replay):
-        self.optimizer = optimizer
-        self.settings = replay
-        self._pull_backs = [compiled(partial(pull_back, group.optimizer)) for group in optimizer.groups]
+    def __init__(
+        self,
+        optimizee: Optimizee,
+        optimizer: ParameterGroups,
+        inverse_loss: bool = False,
+        replay: Replay | None = None,
+    ):
+        super().__init__(optimizee, optimizer, inverse_loss)
+        self.settings = Replay() if replay is None else replay
+        self._backward_passes = [compiled(partial(backward_pass, group.optimizer)) for group in optimizer.groups]
         self._replays = [compiled(partial(replay_block, group.optimizer)) for group in optimizer.groups]
 
-    def keeps_states(self, state: State, steps: int) -> bool:
-        """Whether a rollout of T = `steps` steps from this state should keep all states for the replay."""
-        numbers = sum(tensor.shape.num_elements() for tensor in tf.nest.flatten(state))
-        return self.settings.fraction == 1 and steps * numbers <= KEPT_STATES
+    def __call__(self, unroll: Unroll) -> Differentiated:
+        """The unroll's losses, meta-gradient and end."""
+        keep_states = self.keeps_states(unroll.begin, unroll.weights.shape[0])
+        trajectory, losses, weights = self.recorded(unroll, keep_states)
+        gradient = self.replayed(unroll.begin.state, trajectory, weights, unroll.sample_seed)
+        return Differentiated(losses, gradient, trajectory.end)
 
-    def meta_gradient(
-        self, state: State, gradients: Parameters, weights: tf.Tensor, seed: tf.Tensor, states: State = ()
+    def keeps_states(self, begin: Optimization, steps: int) -> bool:
+        """Whether a rollout of T = `steps` steps from here should keep all states for the replay."""
+        return self.settings.fraction == 1 and state_numbers(begin, steps) <= KEPT_STATES
+
+    def replayed(
+        self, state: State, trajectory: Trajectory, weights: tf.Tensor, seed: tf.Tensor
     ) -> tuple[tf.Tensor, ...]:
         """dL/dφ, one tensor for each of the optimizer's trainable variables.
 
         Args:
             state: h_0, from which the rollout started.
-            gradients: ∇_0 ... ∇_T of B problems, [T+1, B, ...] each.
+            trajectory: T steps of B problems, with ∇_0 ... ∇_T and, if the rollout has kept them, h_0 ... h_{T-1}.
             weights: w_1 ... w_T, [T].
             seed: int32 [2], of the sample of coordinates.
-            states: h_0 ... h_{T-1}, [T, ...] each, if `keeps_states` and the rollout has kept them.
         """
-        problems = next(iter(gradients.values())).shape[1]
+        gradients, states = trajectory.gradients, trajectory.states
+        problems = trajectory.losses.shape[1]
         total: list[tf.Tensor] = []
-        names_of_groups = self.optimizer.assign(list(gradients))
-        for index, (group, names, blocks) in enumerate(zip(self.optimizer.groups, names_of_groups, state, strict=True)):
+        groups = zip(self.optimizer.groups, self.optimizer.sizes(gradients, 1), state, strict=True)
+        vectors = self.optimizer.vectors(gradients, 1)
+        for index, (group, sizes, blocks) in enumerate(groups):
             if not group.optimizer.trainable_variables:
                 continue
-            vectors = tf.concat([tf.reshape(gradients[n], [gradients[n].shape[0], -1]) for n in names], axis=1)
             if states:
-                total += self._pull_back(index, states[index], vectors, weights / problems)
+                total += self._from_kept_states(index, states[index], vectors[index], weights / problems)
             else:
-                sizes = [gradients[name].shape[1:].num_elements() for name in names]
                 whole = [size < problems * self.settings.whole_below for size in sizes]
                 strata = coordinate_strata(sizes, whole, self.settings.fraction)
                 lengths = np.diff(np.append(strata, sum(sizes)))
-                h = tf.nest.map_structure(lambda *tensors: tf.concat(tensors, axis=-1), *blocks)
+                replayed = vectors[index], group.join(blocks)
                 if len(strata) < sum(sizes):
                     chosen = sample(strata, lengths, seed + tf.constant([0, index]))
-                    vectors, h = tf.nest.map_structure(lambda x, i=chosen: tf.gather(x, i, axis=-1), (vectors, h))
-                total += self._replay(index, h, vectors, weights, lengths / problems)
+                    replayed = tf.gather(replayed[0], chosen, axis=-1), group.take(replayed[1], chosen)
+                total += self._from_start(index, *replayed, weights, lengths / problems)
         return tuple(total)
 
-    def _pull_back(self, index: int, states: State, gradients: tf.Tensor, weights: tf.Tensor) -> list[tf.Tensor]:
+    def _from_kept_states(self, index: int, states: State, gradients: tf.Tensor, weights: tf.Tensor) -> list[tf.Tensor]:
         """dL/dφ from all coordinates' gradients [T+1, n] and the states that the rollout has kept, in its blocks."""
-        block_size = self.optimizer.groups[index].optimizer.block_size
+        group = self.optimizer.groups[index]
         cotangents = suffix_sums(gradients, weights[:, tf.newaxis])
-        blocks = zip(split(gradients[:-1], block_size), split(cotangents, block_size), states, strict=True)
-        return added(self._pull_backs[index](*block) for block in blocks)
+        blocks = zip(group.split(gradients[:-1]), group.split(cotangents), states, strict=True)
+        return added(self._backward_passes[index](*block) for block in blocks)
 
-    def _replay(
-        self, index: int, state: State, gradients: tf.Tensor, weights: tf.Tensor, scale: np.ndarray
+    def _from_start(
+        self, index: int, gradients: tf.Tensor, state: State, weights: tf.Tensor, scale: np.ndarray
     ) -> list[tf.Tensor]:
-        """dL/dφ from some coordinates' gradients [T+1, n], each coordinate counted `scale` [n] times; in blocks."""
+        """dL/dφ from coordinates' gradients [T+1, n] and h_0, coordinate i counted `scale`[i] times; in blocks."""
+        group = self.optimizer.groups[index]
         cotangents = suffix_sums(gradients, weights[:, tf.newaxis] * tf.constant(scale, gradients.dtype))
-        replayed = (gradients[:-1], cotangents, state)
-        block_size = balanced(gradients.shape[1], self.settings.block_size)
-        leaves = [split(tensor, block_size) for tensor in tf.nest.flatten(replayed)]
-        blocks = [tf.nest.pack_sequence_as(replayed, block) for block in zip(*leaves, strict=True)]
-        return added(self._replays[index](*block) for block in blocks)
+        block_size = balanced(gradients.shape[1], self.settings.block_size, os.cpu_count() or 1)
+        vectors = [group.split(vectors, block_size) for vectors in (gradients[:-1], cotangents)]
+        states = group.split_state(state, [block.shape[-1] for block in vectors[0]])
+        return added(self._replays[index](*block) for block in zip(*vectors, states, strict=True))
 
 
 def suffix_sums(gradients: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
@@ -107,14 +123,14 @@ def suffix_sums(gradients: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
 
 
 def added(parts: Iterable[tuple[tf.Tensor, ...]]) -> list[tf.Tensor]:
-    """The blocks' shares of dL/dφ, added up."""
+    """The sum of the blocks' shares of dL/dφ."""
     return [tf.add_n(list(gradient)) for gradient in zip(*parts, strict=True)]
 
 
 def replay_block(
     optimizer: CoordinatewiseOptimizer, gradients: tf.Tensor, cotangents: tf.Tensor, state: State
 ) -> tuple[tf.Tensor, ...]:
-    """`pull_back` from h_0: the optimizer runs over the gradients once more, which gives h_0 ... h_{T-1}."""
+    """`backward_pass` from h_0: the optimizer runs over the gradients once more, which gives h_0 ... h_{T-1}."""
     steps = gradients.shape[0]
     states = tf.nest.map_structure(lambda h: tf.TensorArray(h.dtype, steps, element_shape=h.shape), state)
 
@@ -127,16 +143,16 @@ def replay_block(
     loop = (tf.constant(0), gradients[0], state, states)
     *_, states = tf.while_loop(lambda step, *_: step < steps, forward, loop, maximum_iterations=steps)
     states = tf.nest.map_structure(lambda array: array.stack(), states)
-    return pull_back(optimizer, gradients, cotangents, states)
+    return backward_pass(optimizer, gradients, cotangents, states)
 
 
-def pull_back(
+def backward_pass(
     optimizer: CoordinatewiseOptimizer, gradients: tf.Tensor, cotangents: tf.Tensor, states: State
 ) -> tuple[tf.Tensor, ...]:
     """Σ_s (∂g_s/∂φ)ᵀ cotangent_s for a block of n coordinates.
 
-    Of the way forward only the states are kept; on the way back each step is computed again and differentiated. That
-    saves memory, and time too: XLA fuses one step well and an unrolled tape badly.
+    Of the forward pass only the states are kept; in the backward pass each step is computed again and differentiated.
+    That saves memory, and time too: XLA fuses one step well and an unrolled tape badly.
 
     Args:
         gradients: ∇_0 ... ∇_{T-1}, [T, n]; cotangents: [T, n]; states: h_0 ... h_{T-1}, [T, ...] each.
@@ -145,29 +161,17 @@ def pull_back(
     variables = optimizer.trainable_variables
 
     def backward(
-        step: tf.Tensor,
-        gradient: tf.Tensor,
-        cotangent: tf.Tensor,
-        state_cotangents: State,
-        total: tuple[tf.Tensor, ...],
+        step: tf.Tensor, gradient: tf.Tensor, cotangent: tf.Tensor, state_cotangents: list[tf.Tensor], total: Any
     ) -> Any:
         h = tf.nest.map_structure(lambda kept: kept[step], states)
-        with tf.GradientTape() as tape:
-            tape.watch(h)
-            outputs = optimizer.update(gradient, h)
-        pulled, h_cotangents = tape.gradient(
-            outputs,
-            (variables, h),
-            output_gradients=(cotangent, state_cotangents),
-            unconnected_gradients=tf.UnconnectedGradients.ZERO,
-        )
+        products = step_products(optimizer.update, variables, gradient, h, cotangent, state_cotangents)
         before = tf.maximum(step - 1, 0)
-        total = tuple(a + b for a, b in zip(total, pulled, strict=True))
-        return step - 1, gradients[before], cotangents[before], h_cotangents, total
+        total = tuple(a + b for a, b in zip(total, products.variables, strict=True))
+        return step - 1, gradients[before], cotangents[before], products.state, total
 
-    first = tf.nest.map_structure(lambda kept: kept[0], states)
-    zero = tf.nest.map_structure(tf.zeros_like, (first, tuple(v.value() for v in variables)))
-    loop = (tf.constant(steps - 1), gradients[-1], cotangents[-1], *zero)
+    h = [tf.zeros_like(kept[0]) for kept in differentiable(states)]
+    total = tuple(tf.zeros_like(variable) for variable in variables)
+    loop = (tf.constant(steps - 1), gradients[-1], cotangents[-1], h, total)
     *_, total = tf.while_loop(lambda step, *_: step >= 0, backward, loop, maximum_iterations=steps)
     return total
 
@@ -193,7 +197,12 @@ def sample(strata: np.ndarray, lengths: np.ndarray, seed: tf.Tensor) -> tf.Tenso
     return strata.astype(np.int32) + within
 
 
-def balanced(count: int, block_size: int) -> int:
-    """A block size of at most `block_size` that makes an even number of blocks, for two cores to share."""
-    blocks = 2 * -(-count // (2 * block_size))
+def balanced(count: int, block_size: int, cores: int) -> int:
+    """A block size of at most `block_size` that makes a multiple of as many blocks as there are cores to share them.
+
+    Blocks of few coordinates are not worth more than two cores. The blocks decide in which order dL/dφ is added up, so
+    that its last digits depend on the machine's cores.
+    """
+    shares = max(2, min(cores, count // WORTH_A_CORE))
+    blocks = shares * -(-count // (shares * block_size))
     return -(-count // blocks)

@@ -8,6 +8,7 @@ goes on from the last round and ends with the very same φ.
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,14 @@ from l2l_tf import seeds
 from l2l_tf.checks import INT64, at_least, instance_of
 from l2l_tf.errors import InputError
 from l2l_tf.evaluation.evaluate import Evaluator
+from l2l_tf.meta.base import Unroll
 from l2l_tf.meta.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from l2l_tf.meta.gradient import Unroll, Unroller
+from l2l_tf.meta.methods import scheduled
 from l2l_tf.meta.schedule import Schedule
 from l2l_tf.optimizees.base import Optimizee, check_optimizee
 from l2l_tf.optimizers import CoordinatewiseOptimizer, ParameterGroups, everything
 from l2l_tf.serialization.trained import assign_variables, check_arrays, read_variables, variable_names
-from l2l_tf.unroll import Optimization, start
+from l2l_tf.unroll import Optimization, advance, start
 
 
 @dataclass
@@ -76,13 +78,13 @@ class Trainer:
         self.on_round = on_round
         batch = min(schedule.validation.problems, 32)
         self.validation = Evaluator(validation_optimizee, self.optimizer, schedule.steps, batch)
-        self.unroller = Unroller(optimizee, self.optimizer, schedule)
+        self.meta_gradient = scheduled(optimizee, self.optimizer, schedule)
         self.rate = tf.Variable(float(schedule.learning_rate), trainable=False)
         self.adam = snt.optimizers.Adam(self.rate)
         self.adam._initialize(self.variables)  # so that its moments exist before a checkpoint is restored into them
         self.weights = schedule.step_weights()
         self._start = tf.function(lambda keys: start(self.optimizee, self.optimizer, keys))
-        self._advance = tf.function(self.unroller.forward)
+        self._advance = tf.function(partial(advance, self.optimizee, self.optimizer))
         self._meta_step = tf.function(self._unroll_all_and_update)
 
     # The compiled functions: start, advance and meta-step.
@@ -92,7 +94,7 @@ class Trainer:
 
         Returns their mean meta-loss, the meta-gradient's norm, and where each ended.
         """
-        results = [self.unroller.differentiate(unroll) for unroll in unrolls]
+        results = [self.meta_gradient(unroll) for unroll in unrolls]
         losses, gradients, ends = zip(*results, strict=True)
         meta_losses = [
             tf.reduce_sum(unroll.weights * loss)

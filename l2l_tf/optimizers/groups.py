@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,41 @@ class Group:
         listed = isinstance(parameters, Sequence) and not isinstance(parameters, str)
         if not listed or not parameters or not all(isinstance(pattern, str) for pattern in parameters):
             raise InputError(f"optimizer.groups: parameters={shown(parameters)}: must be a list of name patterns")
+
+    def split(self, vectors: tf.Tensor, block_size: int | None = None) -> list[tf.Tensor]:
+        """Cuts vectors [..., n] into nearly equal blocks, of at most the optimizer's `block_size` unless one is given.
+
+        With the optimizer's own block size the blocks are those of the state.
+        """
+        block_size = self.optimizer.block_size if block_size is None else block_size
+        return tf.split(vectors, block_sizes(vectors.shape[-1], block_size), axis=-1)
+
+    def split_state(self, state: State, sizes: Sequence[int]) -> list[State]:
+        """Cuts the state of n coordinates into blocks of these sizes."""
+        leaves = [
+            tf.split(part, sizes, axis=-1) if along else [part] * len(sizes)
+            for along, part in zip(tf.nest.flatten(self._along), tf.nest.flatten(state), strict=True)
+        ]
+        return [tf.nest.pack_sequence_as(state, [parts[k] for parts in leaves]) for k in range(len(sizes))]
+
+    def join(self, blocks: Sequence[State]) -> State:
+        """The state of all coordinates [..., n] from that of each block."""
+        return tf.nest.map_structure(
+            lambda along, *parts: tf.concat(parts, axis=-1) if along else parts[0], self._along, *blocks
+        )
+
+    def take(self, state: State, coordinates: tf.Tensor | Sequence[int]) -> State:
+        """The state of some coordinates, by their numbers in the vector of all."""
+        return tf.nest.map_structure(
+            lambda along, part: tf.gather(part, coordinates, axis=-1) if along else part, self._along, state
+        )
+
+    @cached_property
+    def _along(self) -> Any:
+        """For each tensor of the state whether it has coordinates: whether its shape depends on their number."""
+        with tf.init_scope():
+            one, two = (self.optimizer.init(tf.zeros([count])) for count in (1, 2))
+        return tf.nest.map_structure(lambda a, b: a.shape != b.shape, one, two)
 
 
 class ParameterGroups:
@@ -79,27 +115,42 @@ class ParameterGroups:
                 raise InputError(f"optimizer.groups: parameter {name!r} is in {len(set(owner))} groups, must be in 1")
         return [[name for name, owner in owners.items() if owner[0] == i] for i in range(len(self.groups))]
 
+    def vectors(self, params: Parameters, leading: int = 0) -> list[tf.Tensor]:
+        """Each group's coordinates as one vector [..., n]: its parameters end to end, in the order of their names.
+
+        Args:
+            leading: how many axes before a parameter's own (of steps, say) stay as they are.
+        """
+        return [vector({name: params[name] for name in names}, leading) for names in self.assign(list(params))]
+
+    def sizes(self, params: Parameters, leading: int = 0) -> list[list[int]]:
+        """How many coordinates of `vectors` each parameter has, by group."""
+        return [[params[name].shape[leading:].num_elements() for name in names] for names in self.assign(list(params))]
+
+    def named(self, vectors: Sequence[tf.Tensor], like: Parameters) -> Parameters:
+        """The inverse of `vectors`: parameters with the names and shapes of `like`, from each group's vector [n]."""
+        params: Parameters = {}
+        for whole, names, sizes in zip(vectors, self.assign(list(like)), self.sizes(like), strict=True):
+            parts = zip(names, tf.split(whole, sizes), strict=True)
+            params |= {name: tf.reshape(part, like[name].shape) for name, part in parts}
+        return {name: params[name] for name in like}
+
     def init(self, params: Parameters) -> State:
         """State for these parameters: for each group a tuple with the state of each block."""
         return tuple(
-            tuple(
-                group.optimizer.init(block) for block in split(concatenate(params, names), group.optimizer.block_size)
-            )
-            for group, names in zip(self.groups, self.assign(list(params)), strict=True)
+            tuple(group.optimizer.init(block) for block in group.split(whole))
+            for group, whole in zip(self.groups, self.vectors(params), strict=True)
         )
 
     def update(self, gradients: Parameters, state: State) -> tuple[Parameters, State]:
         """Equation 3 for named parameters: updates of the same names and shapes, and the next state."""
-        updates: Parameters = {}
-        new_state = []
-        names_of_groups = self.assign(list(gradients))
-        for group, step, names, blocks in zip(self.groups, self._updates, names_of_groups, state, strict=True):
-            vectors = split(concatenate(gradients, names), group.optimizer.block_size)
-            results = [step(*block) for block in zip(vectors, blocks, strict=True)]
-            vector = tf.concat([update for update, _ in results], axis=0)
-            updates |= separate(vector, {name: gradients[name] for name in names})
+        updates, new_state = [], []
+        parts = zip(self.groups, self._updates, self.vectors(gradients), state, strict=True)
+        for group, update, whole, blocks in parts:
+            results = [update(*block) for block in zip(group.split(whole), blocks, strict=True)]
+            updates.append(tf.concat([block for block, _ in results], axis=0))
             new_state.append(tuple(block for _, block in results))
-        return {name: updates[name] for name in gradients}, tuple(new_state)
+        return self.named(updates, gradients), tuple(new_state)
 
 
 def _group(settings: Mapping[str, Any]) -> Group:
@@ -121,23 +172,13 @@ def everything(optimizer: CoordinatewiseOptimizer | ParameterGroups) -> Paramete
     return optimizer if isinstance(optimizer, ParameterGroups) else ParameterGroups([Group(optimizer)])
 
 
+def vector(params: Parameters, leading: int = 0) -> tf.Tensor:
+    """Parameters end to end [..., n], in the order of their names: `ParameterGroups.vectors` of a group."""
+    parts = [tf.reshape(params[name], [*params[name].shape[:leading], -1]) for name in sorted(params)]
+    return tf.concat(parts, axis=-1)
+
+
 def block_sizes(count: int, block_size: int | None) -> list[int]:
     """Sizes of nearly equal blocks, none above `block_size`, that make up `count` coordinates."""
     blocks = 1 if block_size is None else -(-count // block_size)
     return [len(block) for block in np.array_split(np.empty(count), blocks)]
-
-
-def split(vectors: tf.Tensor, block_size: int | None) -> list[tf.Tensor]:
-    """Cuts the last axis into blocks."""
-    return tf.split(vectors, block_sizes(vectors.shape[-1], block_size), axis=-1)
-
-
-def concatenate(params: Parameters, names: Sequence[str]) -> tf.Tensor:
-    """The coordinates of the named parameters as one vector [n]."""
-    return tf.concat([tf.reshape(params[name], [-1]) for name in names], axis=0)
-
-
-def separate(vector: tf.Tensor, like: Parameters) -> Parameters:
-    """The inverse of `concatenate`: a vector [n] to parameters with the names and shapes of `like`."""
-    parts = tf.split(vector, [tensor.shape.num_elements() for tensor in like.values()])
-    return {name: tf.reshape(part, like[name].shape) for part, name in zip(parts, like, strict=True)}
