@@ -2,9 +2,10 @@
 
 from l2l_tf.optimizees.base import Optimizee, Parameters
 from l2l_tf.optimizees.convnet import convnet
+from l2l_tf.optimizees.ensemble import Ensemble
 from l2l_tf.optimizees.mlp import mlp
 from l2l_tf.optimizees.quadratic import Quadratic
 from l2l_tf.optimizees.simple import Simple
 from l2l_tf.optimizees.sonnet_classifier import SonnetClassifier
 
-__all__ = ["Optimizee", "Parameters", "Quadratic", "Simple", "SonnetClassifier", "convnet", "mlp"]
+__all__ = ["Ensemble", "Optimizee", "Parameters", "Quadratic", "Simple", "SonnetClassifier", "convnet", "mlp"]
