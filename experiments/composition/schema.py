@@ -231,6 +231,49 @@ class Benchmark:
     data: Data
 
 
+@dataclass
+class CalibratedBaseline:
+    """A baseline of `conf/calibration.yaml`."""
+
+    of: str
+    low: Above0
+    high: Above0
+    make: Described
+
+
+@dataclass
+class CalibrationTuning:
+    """`tuning` of `conf/calibration.yaml`."""
+
+    per_decade: Positive
+    problems: Positive
+    finals: Positive
+
+
+@dataclass
+class Calibration(Training):
+    """`conf/calibration.yaml`."""
+
+    panels: dict[str, Changes]  # type: ignore[assignment]  # what differs in the optimizee's module
+    results: Path
+    deviations: list[Above0]
+    steps: Positive
+    window: Positive
+    batch: Positive
+    tuning: CalibrationTuning
+    baselines: dict[str, CalibratedBaseline]
+    variants: dict[str, CalibratedBaseline]
+
+
+@dataclass
+class TimeToLoss(Training):
+    """`conf/time_to_loss.yaml`."""
+
+    target: Above0
+    folder: Path
+    schedules: dict[str, Changes]
+
+
 SCHEMAS: Mapping[str, type] = {  # by the name of the configuration in conf/
     "train": Training,
     "evaluate": Evaluation,
@@ -239,4 +282,6 @@ SCHEMAS: Mapping[str, type] = {  # by the name of the configuration in conf/
     "diagnose": Diagnosis,
     "data": Fetching,
     "bench": Benchmark,
+    "calibration": Calibration,
+    "time_to_loss": TimeToLoss,
 }
