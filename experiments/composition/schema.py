@@ -232,40 +232,6 @@ class Benchmark:
 
 
 @dataclass
-class CalibratedBaseline:
-    """A baseline of `conf/calibration.yaml`."""
-
-    of: str
-    low: Above0
-    high: Above0
-    make: Described
-
-
-@dataclass
-class CalibrationTuning:
-    """`tuning` of `conf/calibration.yaml`."""
-
-    per_decade: Positive
-    problems: Positive
-    finals: Positive
-
-
-@dataclass
-class Calibration(Training):
-    """`conf/calibration.yaml`."""
-
-    panels: dict[str, Changes]  # type: ignore[assignment]  # what differs in the optimizee's module
-    results: Path
-    deviations: list[Above0]
-    steps: Positive
-    window: Positive
-    batch: Positive
-    tuning: CalibrationTuning
-    baselines: dict[str, CalibratedBaseline]
-    variants: dict[str, CalibratedBaseline]
-
-
-@dataclass
 class TimeToLoss(Training):
     """`conf/time_to_loss.yaml`."""
 
@@ -282,6 +248,5 @@ SCHEMAS: Mapping[str, type] = {  # by the name of the configuration in conf/
     "diagnose": Diagnosis,
     "data": Fetching,
     "bench": Benchmark,
-    "calibration": Calibration,
     "time_to_loss": TimeToLoss,
 }
