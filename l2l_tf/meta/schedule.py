@@ -52,6 +52,9 @@ class Validation:
         every: epochs between two validations.
         problems: how many validation problems, the same ones each time.
         window: the validation loss is the mean over the last `window` steps; 1 for losses without minibatch noise.
+        geometric: whether problems' losses are averaged geometrically, which lets each count by its factor. Where
+            problems differ, the mean is decided by those whose losses are high.
+        compile: whether XLA compiles whole runs, one problem after the other.
         patience: training stops after this many validations without a new best; None to train all epochs.
     """
 
@@ -59,13 +62,23 @@ class Validation:
     problems: int = 20
     window: int = 1
     patience: int | None = None
+    geometric: bool = False
+    compile: bool = False
 
     def __post_init__(self) -> None:
         at_least("schedule.validation.every", self.every, 1)
         at_least("schedule.validation.problems", self.problems, 1, MOST_PROBLEMS)
         at_least("schedule.validation.window", self.window, 1)
+        instance_of("schedule.validation.geometric", self.geometric, bool)
+        instance_of("schedule.validation.compile", self.compile, bool)
         if self.patience is not None:
             at_least("schedule.validation.patience", self.patience, 1)
+
+    def loss(self, curves: np.ndarray) -> float:
+        """The validation loss from losses [problems, steps + 1]; infinite if a run diverged."""
+        finals = curves[:, -self.window :].mean(axis=1)
+        mean = np.exp(np.log(finals + SMALL).mean()) if self.geometric else finals.mean()
+        return float(np.nan_to_num(mean, nan=np.inf))
 
 
 @dataclass(frozen=True)

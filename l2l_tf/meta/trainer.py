@@ -76,8 +76,9 @@ class Trainer:
         self.folder = folder
         self.fingerprint = fingerprint
         self.on_round = on_round
-        batch = min(schedule.validation.problems, 32)
-        self.validation = Evaluator(validation_optimizee, self.optimizer, schedule.steps, batch)
+        compiled = schedule.validation.compile
+        batch = 1 if compiled else min(schedule.validation.problems, 32)
+        self.validation = Evaluator(validation_optimizee, self.optimizer, schedule.steps, batch, compiled)
         self.meta_gradient = scheduled(optimizee, self.optimizer, schedule)
         self.rate = tf.Variable(float(schedule.learning_rate), trainable=False)
         self.adam = snt.optimizers.Adam(self.rate)
@@ -242,7 +243,7 @@ class Trainer:
         """Evaluates φ on the validation problems and keeps it if it is the best so far."""
         validation = self.schedule.validation
         curves, _ = self.validation.losses(self.seed, "validation", range(validation.problems))
-        loss = float(np.nan_to_num(curves[:, -validation.window :].mean(), nan=np.inf))  # a diverged run counts as inf
+        loss = validation.loss(curves)
         names = variable_names(self.optimizer)
         weights = read_variables(self.optimizer)
         if not all(np.isfinite(array).all() for array in weights.values()):

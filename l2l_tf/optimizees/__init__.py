@@ -5,7 +5,18 @@ from l2l_tf.optimizees.convnet import convnet
 from l2l_tf.optimizees.ensemble import Ensemble
 from l2l_tf.optimizees.mlp import mlp
 from l2l_tf.optimizees.quadratic import Quadratic
+from l2l_tf.optimizees.random_networks import RandomNetworks
 from l2l_tf.optimizees.simple import Simple
 from l2l_tf.optimizees.sonnet_classifier import SonnetClassifier
 
-__all__ = ["Ensemble", "Optimizee", "Parameters", "Quadratic", "Simple", "SonnetClassifier", "convnet", "mlp"]
+__all__ = [
+    "Ensemble",
+    "Optimizee",
+    "Parameters",
+    "Quadratic",
+    "RandomNetworks",
+    "Simple",
+    "SonnetClassifier",
+    "convnet",
+    "mlp",
+]

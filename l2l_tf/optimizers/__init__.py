@@ -1,8 +1,9 @@
 """Optimizers, hand-designed and learned."""
 
 from l2l_tf.optimizers.base import CoordinatewiseOptimizer, State
+from l2l_tf.optimizers.general import MomentumMLP
 from l2l_tf.optimizers.groups import Group, ParameterGroups, everything
-from l2l_tf.optimizers.hand_designed import NAG, SGD, AdaGrad, Adam, HandDesigned, Momentum, RMSprop
+from l2l_tf.optimizers.hand_designed import NAG, SGD, AdaGrad, Adam, AdamW, HandDesigned, Momentum, RMSprop
 from l2l_tf.optimizers.lstm import CoordinatewiseLSTM
 from l2l_tf.optimizers.odd import OddLSTM
 from l2l_tf.optimizers.preprocessing import Identity, LogAndSign, Preprocessing
@@ -13,6 +14,7 @@ __all__ = [
     "SGD",
     "AdaGrad",
     "Adam",
+    "AdamW",
     "CoordinatewiseLSTM",
     "CoordinatewiseOptimizer",
     "Group",
@@ -20,6 +22,7 @@ __all__ = [
     "Identity",
     "LogAndSign",
     "Momentum",
+    "MomentumMLP",
     "OddLSTM",
     "ParameterGroups",
     "Preprocessing",

@@ -129,6 +129,37 @@ class Adam(HandDesigned):
         return -rate * m / (tf.sqrt(v) + self.epsilon), {"m": m, "v": v, "t": t}
 
 
+class AdamW(Adam):
+    """ADAM with decoupled weight decay (Loshchilov and Hutter 2019): g = ADAM's − η λ θ.
+
+    The state holds θ too, which is the sum of θ_0 and all updates.
+
+    Args:
+        weight_decay: λ; 0.004 is Keras's default.
+    """
+
+    def __init__(
+        self,
+        learning_rate: Rate,
+        weight_decay: float = 0.004,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+    ):
+        super().__init__(learning_rate, beta_1, beta_2, epsilon)
+        self.weight_decay = at_least("optimizer.weight_decay", weight_decay, 0.0)
+
+    def init(self, coordinates: tf.Tensor) -> State:
+        """ADAM's, and θ_0."""
+        return {"adam": super().init(coordinates), "theta": tf.identity(coordinates)}
+
+    def update(self, gradients: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
+        """ADAM's step less η λ θ."""
+        step, adam = super().update(gradients, state["adam"])
+        step -= self.learning_rate * self.weight_decay * state["theta"]
+        return step, {"adam": adam, "theta": state["theta"] + step}
+
+
 class AdaGrad(HandDesigned):
     """s ← s + ∇²; g = −η∇ / (√s + ε) (Torch7 `optim.adagrad`)."""
 

@@ -1,0 +1,1 @@
+"""Models that no optimizer here was trained on: what works where."""

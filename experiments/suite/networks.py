@@ -1,0 +1,65 @@
+"""`python -m experiments.suite.networks general`: trained optimizers on five MNIST networks whose θ_0 is small.
+
+The networks of the paper's figures 5 and 6 at the released code's deviation of θ_0, 0.01, which leaves deep ones on a
+plateau at first; test images, means over the steps 191 to 200 and 991 to 1,000. The bars are the best of ADAM at rates
+of 3e-3, 1e-2 and 3e-2, of RNNprop's published weights, and of a first sketch of a general optimizer.
+"""
+
+import argparse
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+
+from l2l_tf import seeds
+from l2l_tf.data import load_mnist
+from l2l_tf.files import write_whole
+from l2l_tf.optimizees import SonnetClassifier, mlp
+from l2l_tf.optimizers import ParameterGroups
+from l2l_tf.serialization.trained import load_optimizer
+from l2l_tf.unroll import rollout, start
+from l2l_tf.xla import compiled
+
+NETWORKS = {  # layers, units, activation, bars at 200 and 1,000
+    "1 x 20 sigmoid": (1, 20, "sigmoid", 0.229, 0.075),
+    "2 x 20 sigmoid": (2, 20, "sigmoid", 0.462, 0.096),
+    "3 x 80 sigmoid": (3, 80, "sigmoid", 1.17, 0.024),
+    "1 x 20 ReLU": (1, 20, "relu", 0.211, 0.043),
+    "2 x 80 ReLU": (2, 80, "relu", 0.103, 0.0045),
+}
+
+
+def measure(optimizer: ParameterGroups, directory: str, problems: int) -> pd.DataFrame:
+    """One row a network: its losses at both horizons, and whether they reach the bars."""
+    images, rows = load_mnist(directory, "test"), []
+    for name, (layers, units, activation, *bars) in NETWORKS.items():
+        optimizee = SonnetClassifier(partial(mlp, layers, units, activation), images, compile=True)
+        run = compiled(rollout)
+        losses = []
+        for k in range(problems):
+            begin = start(optimizee, optimizer, seeds.problem_keys(0, "test", [k]))
+            curve = run(optimizee, optimizer, begin, 0, 1000, record=False).losses.numpy()[:, 0]
+            losses.append([curve[191:201].mean(), curve[991:1001].mean()])
+        at_200, at_1000 = pd.DataFrame(losses).mean()
+        rows.append((name, at_200, bars[0], at_1000, bars[1], at_200 <= bars[0], at_1000 <= bars[1]))
+        print(rows[-1], flush=True)
+    return pd.DataFrame(
+        rows, columns=["network", "at_200", "bar_200", "at_1000", "bar_1000", "holds_200", "holds_1000"]
+    )
+
+
+def main() -> None:
+    """Writes `networks.csv` into the trained optimizer's folder."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name", help="of a trained optimizer's folder")
+    parser.add_argument("--trained", default="results/trained", type=Path)
+    parser.add_argument("--data", default="data")
+    parser.add_argument("--problems", default=5, type=int)
+    arguments = parser.parse_args()
+    folder = arguments.trained / arguments.name
+    table = measure(load_optimizer(folder), arguments.data, arguments.problems)
+    write_whole(folder / "networks.csv", table.to_csv(index=False, float_format="%.4g").encode())
+
+
+if __name__ == "__main__":
+    main()

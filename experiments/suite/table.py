@@ -1,0 +1,77 @@
+"""The suite's table: what works where."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from experiments.reports.intervals import mean_interval
+from experiments.suite.runs import DEFAULT, best_rates
+
+COLUMNS = ["task", "optimizer", "learning_rate", "horizon", "mean", "ci_low", "ci_high", "n", "diverged", "start"]
+FOR_TABLE = {"RNNprop": "RNNprop", "mnist": "LSTM mnist", "cifar10": "LSTM cifar10"}
+
+
+def collect(folder: Path) -> pd.DataFrame:
+    """All stored runs, with the task's name."""
+    paths = sorted(folder.glob("*/*.csv"))
+    parts = [pd.read_csv(path).assign(task=path.parent.name, optimizer=path.stem) for path in paths]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def suite_table(runs: pd.DataFrame) -> pd.DataFrame:
+    """One row a task, optimizer and horizon: columns `COLUMNS`.
+
+    A hand-designed optimizer has a row at its tuned rate, the best on a validation seed at that horizon, and ADAM one
+    at its default. `diverged`: on how many seeds the loss was not finite, or above the start.
+    """
+    rows = []
+    for (task, optimizer), of_both in runs.groupby(["task", "optimizer"], sort=False):
+        test = of_both[of_both.stream == "test"]
+        best = best_rates(of_both) if (of_both.stream == "validation").any() else {}
+        for horizon, of_horizon in test.groupby("horizon"):
+            variants = {FOR_TABLE.get(optimizer, optimizer): float("nan")}
+            if best:
+                variants = {f"{optimizer} tuned": best[horizon]}
+                variants |= {"Adam default": DEFAULT} if optimizer == "Adam" else {}
+            for name, rate in variants.items():
+                chosen = of_horizon if np.isnan(rate) else of_horizon[np.isclose(of_horizon.learning_rate, rate)]
+                rows.append((task, name, rate, horizon, *_summary(chosen)))
+    return pd.DataFrame(rows, columns=COLUMNS).sort_values(["task", "horizon", "optimizer"], ignore_index=True)
+
+
+def _summary(runs: pd.DataFrame) -> tuple[float, float, float, int, int, float]:
+    losses, start = runs.loss.to_numpy(float), runs.start.to_numpy(float)
+    diverged = int((~np.isfinite(losses) | (losses > start)).sum())
+    if not np.isfinite(losses).all():
+        return np.inf, np.nan, np.nan, len(runs), diverged, start.mean()
+    interval = mean_interval(losses)
+    return float(losses.mean()), float(interval.low), float(interval.high), len(runs), diverged, start.mean()
+
+
+def what_works_where(table: pd.DataFrame, horizon: int, optimizers: Iterable[str] | None = None) -> str:
+    """The losses at one horizon as Markdown, the best of a task in bold, and a line that counts."""
+    at = table[table.horizon == horizon]
+    pivot = at.pivot_table("mean", "task", "optimizer")
+    names = [name for name in (optimizers or _order(pivot.columns)) if name in pivot]
+    pivot = pivot[names]
+    lines = [f"| step {horizon} | start | {' | '.join(names)} |", "|---" * (len(names) + 2) + "|"]
+    for task, losses in pivot.iterrows():
+        start = at[at.task == task].start.iloc[0]
+        cells = [f"**{x:.3g}**" if x == losses.min() else f"{x:.3g}" if np.isfinite(x) else "diverged" for x in losses]
+        lines.append(f"| {task} | {start:.3g} | {' | '.join(cells)} |")
+    if "general" in pivot:
+        lines.append("")
+        for name in [name for name in names if name != "general"]:
+            ratio = (pivot["general"] / pivot[name]).dropna()
+            lines.append(
+                f"- `general` is below {name} on {int((ratio < 1).sum())} of {len(ratio)} tasks; the geometric mean "
+                f"of the ratio of their losses is {np.exp(np.log(ratio.clip(1e-6, 1e6)).mean()):.2f}."
+            )
+    return "\n".join(lines) + "\n"
+
+
+def _order(names: Iterable[str]) -> list[str]:
+    first = ["general", "Adam default", "Adam tuned", "AdamW tuned", "NAG tuned", "RMSprop tuned", "RNNprop"]
+    return [name for name in first if name in names] + [name for name in names if name not in first]

@@ -1,0 +1,97 @@
+"""The suite of models that no optimizer was trained on: its tasks, and the table that is made of its runs."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+
+from experiments.suite.runs import best_rates
+from experiments.suite.table import suite_table, what_works_where
+from experiments.suite.tasks import (
+    Task,
+    convolutional,
+    cross_entropy,
+    friedman,
+    gru,
+    ratings,
+    spirals,
+    sums,
+    transformer,
+)
+
+
+def runs() -> pd.DataFrame:
+    rows = [
+        ("general", np.nan, "test", 0, 100, 1.0, 2.0),
+        ("general", np.nan, "test", 1, 100, 3.0, 2.0),
+        ("Adam", 0.001, "validation", 0, 100, 1.5, 2.0),
+        ("Adam", 0.01, "validation", 0, 100, np.nan, 2.0),
+        ("Adam", 0.003, "validation", 0, 100, 0.5, 2.0),
+        ("Adam", 0.001, "test", 0, 100, 4.0, 2.0),
+        ("Adam", 0.003, "test", 0, 100, 1.0, 2.0),
+        ("Adam", 0.003, "test", 1, 100, 1.0, 2.0),
+    ]
+    columns = ["optimizer", "learning_rate", "stream", "seed", "horizon", "loss", "start"]
+    return pd.DataFrame(rows, columns=columns).assign(task="one")
+
+
+def test_the_table_has_the_tuned_rate_the_default_and_what_diverged() -> None:
+    table = suite_table(runs()).set_index("optimizer")
+    assert list(table.index) == ["Adam default", "Adam tuned", "general"]
+    assert table.learning_rate["Adam tuned"] == 0.003
+    assert table["mean"]["Adam tuned"] == 1.0
+    assert table.n["Adam tuned"] == 2
+    assert table.learning_rate["Adam default"] == 0.001
+    assert table["mean"]["Adam default"] == 4.0
+    assert table["mean"]["general"] == 2.0
+    assert table.diverged["general"] == 1
+    assert table.start["general"] == 2.0
+    text = what_works_where(suite_table(runs()), 100)
+    assert "| one | 2 | 2 | 4 | **1** |" in text
+    assert "below Adam tuned on 0 of 1 tasks; the geometric mean of the ratio of their losses is 2.00" in text
+
+
+def test_a_run_that_diverged_is_not_the_best_rate() -> None:
+    assert best_rates(runs()[lambda rows: rows.optimizer == "Adam"]) == {100: 0.003}
+
+
+def pictures(*shape: int) -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(0)
+    return generator.uniform(size=shape).astype(np.float32), generator.integers(10, size=shape[0]).astype(np.int32)
+
+
+@pytest.mark.parametrize(
+    ("task", "expected"),
+    [
+        (lambda: Task(*convolutional(False), cross_entropy, pictures(40, 16, 16, 3), 4), np.log(10)),
+        (lambda: Task(*convolutional(True), cross_entropy, pictures(40, 16, 16, 3), 4), np.log(10)),
+        (lambda: Task(*gru(14, 8, 10), cross_entropy, pictures(40, 14, 14), 4), np.log(10)),
+        (lambda: Task(*transformer(22, 16), cross_entropy, sums(50), 4), np.log(22)),
+        (
+            lambda: Task(
+                *ratings(5, 6, 4), lambda y, x: (y - x)[:, 0] ** 2, (np.zeros([9, 2], np.int32), np.ones([9, 1], "f4"))
+            ),
+            1.0,
+        ),
+    ],
+)
+def test_models_begin_near_the_loss_of_knowing_nothing(task: object, expected: float) -> None:
+    made = task()
+    params = made.init(tf.constant([1, 2]))
+    with tf.GradientTape() as tape:
+        tape.watch(params)
+        loss = made.loss(params, (), tf.constant([3, 4]))
+    assert abs(float(loss) - expected) < 1.2
+    gradients = tape.gradient(loss, params)
+    assert all(np.isfinite(tf.convert_to_tensor(gradient)).all() for gradient in gradients.values())
+
+
+def test_sums_and_tables_are_what_they_say() -> None:
+    tokens, following = sums(20)
+    np.testing.assert_array_equal(tokens[:, 1:], following[:, :-1])
+    np.testing.assert_array_equal((tokens[:, 2] + tokens[:, 1] - 11) % 11 + 11, tokens[:, 3])
+    x, y = friedman(500)
+    assert x.shape == (500, 10)
+    assert abs(y.mean()) < 1e-5
+    assert abs(y.std() - 1) < 1e-5
+    assert set(spirals(100)[1]) == {0, 1, 2}
