@@ -27,7 +27,7 @@ def runs(config: DictConfig, baselines: Mapping[str, Mapping[str, Any]], deviati
     """
     settings = config.tuning
     steps, window, seed = int(config.steps), int(config.window), int(config.seed)
-    for panel, module in config.panels.items():
+    for panel, module in config.networks.items():
         variant = OmegaConf.merge(config.optimizee, {"module": module})
         assert isinstance(variant, DictConfig)
         optimizee = build_optimizee(variant, "validation")

@@ -17,7 +17,7 @@ from l2l_tf.xla import compiled
 
 MakeOptimizer = Callable[[tf.Tensor], CoordinatewiseOptimizer]
 
-PADDED = 4  # rates are run in multiples of so many, or every round of a tuning would be a program of its own
+PADDED = 8  # rates are run in multiples of so many: compiling a program for each round's number takes longer
 
 
 class AtManyRates(Optimizee):
