@@ -240,6 +240,20 @@ class TimeToLoss(Training):
     schedules: dict[str, Changes]
 
 
+@dataclass
+class Calibration(Training):
+    """`conf/calibration.yaml`."""
+
+    results: Path
+    deviations: list[Above0]
+    networks: dict[str, dict[str, Any]]
+    steps: Positive
+    window: Positive
+    batch: Positive
+    baselines: dict[str, dict[str, Any]]
+    variants: dict[str, dict[str, Any]] | None
+
+
 SCHEMAS: Mapping[str, type] = {  # by the name of the configuration in conf/
     "train": Training,
     "evaluate": Evaluation,
@@ -248,5 +262,5 @@ SCHEMAS: Mapping[str, type] = {  # by the name of the configuration in conf/
     "diagnose": Diagnosis,
     "data": Fetching,
     "bench": Benchmark,
-    "time_to_loss": TimeToLoss,
+    "calibration": Calibration,
 }
