@@ -250,6 +250,7 @@ class Calibration(Training):
     steps: Positive
     window: Positive
     batch: Positive
+    tuning: dict[str, Any]
     baselines: dict[str, dict[str, Any]]
     variants: dict[str, dict[str, Any]] | None
 
