@@ -13,6 +13,7 @@ from experiments.composition.build import build, build_optimizee
 from experiments.reports.paper import distance, paper_curves
 from l2l_tf.evaluation.bulk import rate_curves
 from l2l_tf.evaluation.tuning_rule import tune
+from l2l_tf.serialization.trained import build_optimizer
 
 Row = dict[str, Any]
 
@@ -34,7 +35,8 @@ def runs(config: DictConfig, baselines: Mapping[str, Mapping[str, Any]], deviati
         optimizee.initial_deviation = tf.Variable(0.0, trainable=False)  # one program serves all deviations
         paper = paper_curves(str(panel))
         for name, baseline in baselines.items():
-            curves_of = partial(rate_curves, optimizee, build(baseline["make"]), seed=seed, stream="validation")
+            make = partial(at_rate, tuple(baseline["make"].items()))
+            curves_of = partial(rate_curves, optimizee, make, seed=seed, stream="validation")
             theirs = paper[paper.optimizer == baseline["of"]]
             for deviation in deviations:
                 optimizee.initial_deviation.assign(deviation)
@@ -63,3 +65,8 @@ def runs(config: DictConfig, baselines: Mapping[str, Mapping[str, Any]], deviati
                 }
                 tqdm.write(", ".join(f"{key} {value}" for key, value in row.items()))
                 yield row
+
+
+def at_rate(constants: tuple[tuple[str, Any], ...], learning_rate: Any) -> Any:
+    """A baseline with these constants."""
+    return build_optimizer({**dict(constants), "learning_rate": learning_rate})
