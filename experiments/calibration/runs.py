@@ -9,7 +9,7 @@ import tensorflow as tf
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
-from experiments.composition.build import build, build_optimizee
+from experiments.composition.build import build_optimizee
 from experiments.reports.paper import distance, paper_curves
 from l2l_tf.evaluation.bulk import rate_curves
 from l2l_tf.evaluation.tuning_rule import tune
@@ -19,7 +19,7 @@ Row = dict[str, Any]
 
 
 def runs(config: DictConfig, baselines: Mapping[str, Mapping[str, Any]], deviations: Sequence[float]) -> Iterator[Row]:
-    """Tunes every baseline on every panel at every deviation, on validation images.
+    """Tunes every baseline on every panel at every deviation.
 
     Yields:
         deviation, panel, optimizer; `of`, the paper's optimizer that it is held against; the chosen learning_rate and
@@ -31,7 +31,7 @@ def runs(config: DictConfig, baselines: Mapping[str, Mapping[str, Any]], deviati
     for panel, module in config.networks.items():
         variant = OmegaConf.merge(config.optimizee, {"module": module})
         assert isinstance(variant, DictConfig)
-        optimizee = build_optimizee(variant, "validation")
+        optimizee = build_optimizee(variant, config.split)
         optimizee.initial_deviation = tf.Variable(0.0, trainable=False)  # one program serves all deviations
         paper = paper_curves(str(panel))
         for name, baseline in baselines.items():

@@ -247,6 +247,7 @@ class Calibration(Training):
     results: Path
     deviations: list[Above0]
     networks: dict[str, dict[str, Any]]
+    split: Literal["train", "validation"]
     steps: Positive
     window: Positive
     batch: Positive

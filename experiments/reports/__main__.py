@@ -10,8 +10,9 @@ import pandas as pd
 from experiments.composition.panel import Panel, compose_panel, panel_keys
 from experiments.reports import figures
 from experiments.reports.claims import RULE, Stored, claims_table
+from experiments.reports.claims_page import at_a_glance
 from experiments.reports.paper_tables import paper_leads, paper_markdown, paper_table
-from experiments.reports.tables import accuracy_table, final_loss_table, markdown, transfer_table
+from experiments.reports.tables import accuracy_table, final_loss_table, transfer_table
 from experiments.reports.trainings import trainings_table
 from experiments.results.queries import stored_panel
 from experiments.results.tables import write_table
@@ -52,8 +53,8 @@ def write_tables(results: Path, stored: Stored) -> list[Path]:
     """The tables; those that have nothing to say are left out."""
     folder = results / "tables"
     claims = claims_table(stored)
-    write_whole(folder / "claims.md", f"# Claims\n\n{RULE}\n{markdown(claims)}".encode())
     theirs, leads = paper_table(stored), paper_leads(stored)
+    write_whole(folder / "claims.md", f"# Claims\n\n{at_a_glance(claims, leads)}\n{RULE}".encode())
     write_whole(folder / "paper.md", paper_markdown(theirs, leads).encode())
     tables: dict[str, pd.DataFrame] = {
         "paper": theirs,
