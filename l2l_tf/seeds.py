@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from l2l_tf.checks import INT64, at_least
 
-INIT, PROBLEM, MINIBATCH = range(3)  # columns of `problem_keys`
+INIT, PROBLEM, MINIBATCH, NUMBER = range(4)  # columns of `problem_keys`
 
 
 def generator(seed: int, stream: str, index: int = 0) -> np.random.Generator:
@@ -26,11 +26,11 @@ def problem_keys(seed: int, stream: str, indices: Iterable[int]) -> tf.Tensor:
     """Keys of the problems with these indices in a stream ("train", "validation", "test").
 
     Returns:
-        int32 [B, 3]: for each problem a key for its initial parameters, its data and its minibatches.
+        int32 [B, 4]: for each problem a key for its initial parameters, its data and its minibatches; and its index.
     """
     info = np.iinfo(np.int32)
-    keys = [generator(seed, stream, i).integers(info.min, info.max, size=3, endpoint=True) for i in indices]
-    return tf.constant(np.array(keys, dtype=np.int32).reshape(-1, 3))
+    keys = [[*generator(seed, stream, i).integers(info.min, info.max, size=3, endpoint=True), i] for i in indices]
+    return tf.constant(np.array(keys, dtype=np.int32).reshape(-1, 4))
 
 
 def stateless_seed(keys: tf.Tensor, counter: tf.Tensor | int) -> tf.Tensor:

@@ -13,7 +13,7 @@ from l2l_tf.xla import compiled
 
 
 class Optimization(NamedTuple):
-    """B optimizations under way: B problems, their keys (int32 [B, 3]), parameters [B, ...], the optimizer's state."""
+    """B optimizations under way: B problems, their keys (int32 [B, 4]), parameters [B, ...], the optimizer's state."""
 
     keys: tf.Tensor
     problem: Any
@@ -40,8 +40,9 @@ class Trajectory(NamedTuple):
 
 
 def start(optimizee: Optimizee, optimizer: ParameterGroups, keys: tf.Tensor) -> Optimization:
-    """θ_0 and h_0 for the problems with these keys (int32 [B, 3])."""
-    problem = batch_problem(optimizee, seeds.stateless_seed(keys[:, seeds.PROBLEM], 0))
+    """θ_0 and h_0 for the problems with these keys (int32 [B, 4])."""
+    which = seeds.NUMBER if optimizee.numbered else seeds.PROBLEM
+    problem = batch_problem(optimizee, seeds.stateless_seed(keys[:, which], 0))
     params = batch_init(optimizee, seeds.stateless_seed(keys[:, seeds.INIT], 0))
     return Optimization(keys, problem, params, optimizer.init(params))
 

@@ -232,15 +232,6 @@ class Benchmark:
 
 
 @dataclass
-class TimeToLoss(Training):
-    """`conf/time_to_loss.yaml`."""
-
-    target: Above0
-    folder: Path
-    schedules: dict[str, Changes]
-
-
-@dataclass
 class Calibration(Training):
     """`conf/calibration.yaml`."""
 

@@ -4,6 +4,7 @@ from l2l_tf.optimizees.base import Optimizee, Parameters
 from l2l_tf.optimizees.convnet import convnet
 from l2l_tf.optimizees.ensemble import Ensemble
 from l2l_tf.optimizees.mlp import mlp
+from l2l_tf.optimizees.neural_art import NeuralArt, load_neural_art
 from l2l_tf.optimizees.quadratic import Quadratic
 from l2l_tf.optimizees.random_networks import RandomNetworks
 from l2l_tf.optimizees.simple import Simple
@@ -11,6 +12,7 @@ from l2l_tf.optimizees.sonnet_classifier import SonnetClassifier
 
 __all__ = [
     "Ensemble",
+    "NeuralArt",
     "Optimizee",
     "Parameters",
     "Quadratic",
@@ -18,5 +20,6 @@ __all__ = [
     "Simple",
     "SonnetClassifier",
     "convnet",
+    "load_neural_art",
     "mlp",
 ]

@@ -27,11 +27,14 @@ class Optimizee(ABC):
             for small dense optimizees and slower for convolutions. `loss` must then draw with `alg="philox"`, or XLA
             would draw other minibatches.
         loss_shape: of what `loss` returns: a scalar, unless it is the losses of several copies at once.
+        numbered: whether a problem is one of a finite set instead of a random draw: `problem` then gets [k, 0] for the
+            stream's problem number k.
     """
 
     vectorize: bool = True
     compile: bool = False
     loss_shape: tuple[int, ...] = ()
+    numbered: bool = False
 
     @abstractmethod
     def init(self, seed: tf.Tensor) -> Parameters:
