@@ -117,29 +117,21 @@ class NeuralArt(Optimizee):
         return np.clip(np.rint(params["image"] + self.network.mean), 0, 255).astype(np.uint8)
 
 
-def load_neural_art(
-    data: Mapping[str, Any],
-    directory: str | Path = "data",
-    style: str = "elephants",
-    features: str = "vgg16",
-    **weights: Any,
-) -> NeuralArt:
+def load_neural_art(data: Mapping[str, Any], style: str, features: str, **arguments: Any) -> NeuralArt:
     """Neural art on images from disk.
 
     Args:
-        data: split, size, photographs and count of the contents (`load_contents`); the style has their size.
-        directory: folder of the data sets.
-        style: name or image (`load_style`).
+        data: directory (of the data sets), split, size, photographs and count of the contents (`load_contents`).
+        style: name or image (`load_style`); it has the contents' size.
         features: name or file (`load_features`).
-        weights: the other arguments of `NeuralArt`.
+        arguments: the others of `NeuralArt`.
 
     Raises:
         InputError: something is missing, is not an image or too small, or an argument is wrong.
     """
-    contents = load_contents(directory, **data)
-    return NeuralArt(
-        contents, load_style(style, contents.shape[1], directory), load_features(features, directory), **weights
-    )
+    contents, directory = load_contents(**data), data.get("directory", "data")
+    painting = load_style(style, contents.shape[1], directory)
+    return NeuralArt(contents, painting, load_features(features, directory), **arguments)
 
 
 def _layers(key: str, weights: Mapping[str, float], network: FeatureNetwork) -> dict[str, float]:
