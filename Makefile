@@ -26,7 +26,7 @@ $(INSTALLED): requirements$(KIND).lock pyproject.toml
 
 setup: $(INSTALLED)  ## virtual environment in .venv with the versions of requirements.lock (2 minutes); GPU=1: with CUDA
 
-data: $(INSTALLED)  ## fetches MNIST and CIFAR-10 into data/ and verifies them
+data: $(INSTALLED)  ## fetches MNIST, CIFAR-10, VGG-16's features and photographs into data/ and verifies them
 	$(RUN) -m experiments.data
 
 test: $(INSTALLED)  ## the tests

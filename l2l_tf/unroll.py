@@ -41,8 +41,7 @@ class Trajectory(NamedTuple):
 
 def start(optimizee: Optimizee, optimizer: ParameterGroups, keys: tf.Tensor) -> Optimization:
     """θ_0 and h_0 for the problems with these keys (int32 [B, 4])."""
-    which = seeds.NUMBER if optimizee.numbered else seeds.PROBLEM
-    problem = batch_problem(optimizee, seeds.stateless_seed(keys[:, which], 0))
+    problem = problems_of(optimizee, keys)
     params = batch_init(optimizee, seeds.stateless_seed(keys[:, seeds.INIT], 0))
     return Optimization(keys, problem, params, optimizer.init(params))
 
@@ -76,6 +75,12 @@ def step(
     updates, state = optimizer.update(gradients, now.state)
     params = {name: now.params[name] + updates[name] for name in now.params}
     return Step(losses, gradients, updates, now._replace(params=params, state=state))
+
+
+def problems_of(optimizee: Optimizee, keys: tf.Tensor) -> Any:
+    """The problems with these keys (int32 [B, 4]): drawn, or the numbered ones of a finite set."""
+    which = seeds.NUMBER if optimizee.numbered else seeds.PROBLEM
+    return batch_problem(optimizee, seeds.stateless_seed(keys[:, which], 0))
 
 
 def rollout(

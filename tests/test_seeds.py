@@ -34,7 +34,7 @@ def test_every_seed_stream_index_and_purpose_has_a_key_of_its_own() -> None:
         int(key)
         for seed in (0, 1, 2**32)
         for stream in ("train", "validation", "test")
-        for key in seeds.problem_keys(seed, stream, range(100)).numpy().ravel()
+        for key in seeds.problem_keys(seed, stream, range(100))[:, : seeds.NUMBER].numpy().ravel()
     ]
     assert len(set(keys)) == len(keys) == 2700
 
@@ -46,11 +46,15 @@ def test_a_seed_that_is_no_natural_number_is_refused(seed: Any) -> None:
 
 
 def test_no_problems_have_no_keys() -> None:
-    assert seeds.problem_keys(0, "test", []).shape == [0, 3]
+    assert seeds.problem_keys(0, "test", []).shape == [0, 4]
+
+
+def test_a_problem_knows_its_number() -> None:
+    np.testing.assert_array_equal(seeds.problem_keys(3, "test", [4, 0, 17])[:, seeds.NUMBER], [4, 0, 17])
 
 
 def test_keys_are_spread_over_all_of_int32() -> None:
-    keys = seeds.problem_keys(0, "test", range(1000)).numpy().astype(np.float64)
+    keys = seeds.problem_keys(0, "test", range(1000))[:, : seeds.NUMBER].numpy().astype(np.float64)
     assert abs(keys.mean()) < 0.1 * 2**31
     assert keys.std() == pytest.approx(2**32 / 12**0.5, rel=0.05)
 

@@ -9,10 +9,10 @@ import tensorflow as tf
 
 from l2l_tf import seeds
 from l2l_tf.checks import at_least, instance_of
-from l2l_tf.optimizees.base import Optimizee, Parameters, batch_init, batch_problem, check_optimizee
+from l2l_tf.optimizees.base import Optimizee, Parameters, batch_init, check_optimizee
 from l2l_tf.optimizers import CoordinatewiseOptimizer, everything
 from l2l_tf.optimizers.groups import vector
-from l2l_tf.unroll import Optimization, rollout
+from l2l_tf.unroll import Optimization, problems_of, rollout
 from l2l_tf.xla import compiled
 
 MakeOptimizer = Callable[[tf.Tensor], CoordinatewiseOptimizer]
@@ -99,7 +99,7 @@ def _as_key(make_optimizer: MakeOptimizer) -> tuple[Callable[..., Any], tuple[Ha
 def _program(
     optimizee: Optimizee, constructor: tuple[Callable[..., Any], tuple[Hashable, ...], frozenset[Any]], steps: int
 ) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-    """Rates [R] and keys [P, 3] to losses [K+1, P, R]; traced once for each R and P."""
+    """Rates [R] and keys [P, 4] to losses [K+1, P, R]; traced once for each R and P."""
     function, arguments, keywords = constructor
 
     def run(rates: tf.Tensor, keys: tf.Tensor, problem: Any, theta: Parameters) -> tf.Tensor:
@@ -114,7 +114,7 @@ def _program(
 
     @tf.function(autograph=False)
     def start(rates: tf.Tensor, keys: tf.Tensor) -> tuple[Any, Parameters]:  # by XLA θ_0 would be another one
-        problem = batch_problem(optimizee, seeds.stateless_seed(keys[:, seeds.PROBLEM], 0))
+        problem = problems_of(optimizee, keys)
         copies = AtManyRates(optimizee, rates.shape[0])
         return problem, batch_init(copies, seeds.stateless_seed(keys[:, seeds.INIT], 0))
 

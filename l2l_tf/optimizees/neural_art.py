@@ -1,7 +1,6 @@
 """Neural art (Gatys, Ecker & Bethge, 2015): an image with the content of one image and the style of another."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
