@@ -8,10 +8,11 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from experiments.composition.cli import command
+from experiments.composition.cli import command, plain
 from experiments.composition.labels import check_unseen_labels
 from experiments.composition.panel import compose_panels
 from experiments.evaluate import evaluate
+from experiments.neural_art.studies import make_studies
 from experiments.reports.__main__ import write_reports
 from experiments.results.making import maker
 from experiments.train import train
@@ -27,6 +28,8 @@ def main(config: DictConfig) -> None:
     for panel in panels:
         check_unseen_labels(panel, runs.folders)
         evaluate(panel, runs)
+    if config.studies:
+        make_studies(plain(config), panels, runs)
     write_reports(results, panels)
 
 
