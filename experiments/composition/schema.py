@@ -147,15 +147,26 @@ class Trained:
 
 
 @dataclass
+class Photographs:
+    """A folder of one's own, for neural art."""
+
+    dir: Path | None
+
+
+@dataclass(kw_only=True)
 class Training(Trained):
-    """`conf/train.yaml`."""
+    """`conf/train.yaml`; the last three are of `conf/optimizee/neural_art.yaml`."""
 
     name: Name
     data: Data
     panels: list[Name]
+    studies: Changes
+    photos: Photographs | None = None
+    style: Path | None = None
+    features: Path | None = None
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Evaluation(Training):
     """`conf/evaluate.yaml`."""
 
@@ -208,7 +219,7 @@ class Fetching:
     """`conf/data.yaml`."""
 
     dir: Path
-    sets: list[Literal["mnist", "cifar10"]]
+    sets: list[Literal["mnist", "cifar10", "vgg16", "vgg19", "photographs"]]
 
 
 @dataclass

@@ -14,6 +14,7 @@ from experiments.reports.claims_page import at_a_glance
 from experiments.reports.paper_tables import paper_leads, paper_markdown, paper_table
 from experiments.reports.tables import accuracy_table, final_loss_table, transfer_table
 from experiments.reports.trainings import trainings_table
+from experiments.reports.update_claims import update_claims
 from experiments.results.queries import stored_panel
 from experiments.results.tables import write_table
 from l2l_tf.errors import InputError
@@ -52,7 +53,7 @@ def write_reports(results: Path, panels: Sequence[Panel] = (), paper: bool = Tru
 def write_tables(results: Path, stored: Stored) -> list[Path]:
     """The tables; those that have nothing to say are left out."""
     folder = results / "tables"
-    claims = claims_table(stored)
+    claims = pd.concat([claims_table(stored), update_claims(results)], ignore_index=True)
     theirs, leads = paper_table(stored), paper_leads(stored)
     write_whole(folder / "claims.md", f"# Claims\n\n{at_a_glance(claims, leads)}\n{RULE}".encode())
     write_whole(folder / "paper.md", paper_markdown(theirs, leads).encode())

@@ -42,6 +42,11 @@ bootstrap interval `ci_low` to `ci_high` (10,000 resamples of the problems, seed
 - LSTM-sub hardly worse: LSTM-sub (`learned`) has a mean no higher than the upper end of the LSTM's own 95% interval
   (`best_baseline` is the LSTM, `difference` the measured gap).
 - one LSTM for all parameters worse than two (`learned` is the one, `best_baseline` the two): `ci_low` > 0.
+- below one baseline on neural art's new style: that one is `best_baseline`; `ci_high` < 0.
+- at step 64 already below the best baseline's end: `ci_high` < 0.
+- figure 10: the LSTM's updates along its own way and those that ADAM and SGD propose there, over all coordinates and
+  steps of each test content. Larger: `learned` and `best_baseline` are root mean squares, `difference` is that of their
+  natural logarithms; `ci_low` > 0. Less smooth: autocorrelation of successive updates; `ci_high` < 0.
 - beyond 1,000 steps: `best_baseline` is the same optimizer's own earlier loss; `ci_high` < 0, and it diverged on no
   problem: every loss finite, and each problem's loss over the last steps below its first loss.
 
@@ -78,6 +83,11 @@ def window_of(claim: Claim, runs: PanelRuns) -> Window:
     """The measure that decides a claim."""
     measure = runs.panel.measure(claim)
     return Window(1, runs.panel.steps, log=True) if isinstance(measure, str) else Window(*measure)
+
+
+def final_window(runs: PanelRuns) -> Window:
+    """The steps over which a panel's final loss is the mean."""
+    return Window(runs.panel.steps - runs.panel.window + 1, runs.panel.steps)
 
 
 def row(
@@ -122,6 +132,31 @@ def wins(claim: Claim, runs: PanelRuns, stored: Stored) -> list[Row]:
     losses, best, difference = against_best(claim, runs)
     means = losses[claim.learned].mean(), losses[best].mean()
     return [row(claim, runs, *means, best, difference, len(losses), bool(difference.high < 0))]
+
+
+def beats(claim: Claim, runs: PanelRuns, stored: Stored) -> list[Row]:
+    """The learned optimizer is below one baseline, the claim's `other`."""
+    del stored
+    other = one_of(f"panel={runs.panel.key}: claims.other", str(claim.other), runs.panel.baselines)
+    if other not in runs.baselines:
+        return []
+    losses = problem_losses(runs.curves(), window_of(claim, runs))
+    difference = paired_difference(losses[claim.learned].to_numpy(), losses[other].to_numpy())
+    means = losses[claim.learned].mean(), losses[other].mean()
+    return [row(claim, runs, *means, other, difference, len(losses), bool(difference.high < 0))]
+
+
+def ends_early(claim: Claim, runs: PanelRuns, stored: Stored) -> list[Row]:
+    """The learned optimizer is, over the claim's steps, below where the best baseline ends."""
+    del stored
+    curves, window = runs.curves(), window_of(claim, runs)
+    ends = problem_losses(curves, final_window(runs))
+    best = best_baseline(ends, runs)
+    early = problem_losses(curves, window)[claim.learned].to_numpy()
+    difference = paired_difference(early, ends[best].to_numpy())
+    metric = f"{window}, against the baseline's {final_window(runs)}"
+    means = float(early.mean()), float(ends[best].mean())
+    return [row(claim, runs, *means, best, difference, len(ends), bool(difference.high < 0), metric)]
 
 
 def loses(claim: Claim, runs: PanelRuns, stored: Stored) -> list[Row]:
@@ -214,6 +249,8 @@ COMPARISONS: Mapping[str, Callable[[Claim, PanelRuns, Stored], list[Row]]] = {
     comparison.__name__: comparison
     for comparison in (
         wins,
+        beats,
+        ends_early,
         loses,
         wins_most_variations,
         leads_more_than,

@@ -28,6 +28,22 @@ def points_mean(panel: str) -> int:
     return 10 if panel.startswith("7-") else 1
 
 
+def unit_unknown(panel: str) -> bool:
+    """Whether the paper does not say in what unit a panel's losses are: only their ratios mean something then."""
+    return panel.startswith("8-")
+
+
+def in_our_unit(theirs: pd.DataFrame, ours: pd.DataFrame) -> pd.DataFrame:
+    """The paper's curves, multiplied so that its best baseline ends where the best of ours does.
+
+    Args:
+        theirs: of `paper_curves`; ours: curves in the same form, of baselines alone.
+    """
+    theirs_last, ours_last = (curves.sort_values("step").groupby("optimizer").loss.last() for curves in (theirs, ours))
+    factor = ours_last.min() / theirs_last.reindex(ours_last.index).min()
+    return theirs.assign(**{column: factor * theirs[column] for column in ("loss", "low", "high")})
+
+
 def paper_figure_6(folder: Path = PAPER) -> pd.DataFrame:
     """Figure 6's points: columns optimizer, layers, units, final_loss, low, high."""
     return _read(folder / "figure_6.csv")

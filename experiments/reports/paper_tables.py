@@ -7,7 +7,7 @@ import pandas as pd
 
 from experiments.reports.claims import Stored, best_baseline
 from experiments.reports.intervals import Window, mean_interval, paired_ratio, problem_losses
-from experiments.reports.paper import paper_curves, paper_figure_6, points_mean
+from experiments.reports.paper import paper_curves, paper_figure_6, points_mean, unit_unknown
 from experiments.reports.tables import final_window, markdown
 from experiments.results.queries import PanelRuns
 
@@ -43,7 +43,7 @@ def last_points(runs: PanelRuns) -> pd.DataFrame:
     rows = []
     for optimizer, curve in paper_curves(runs.panel.name).groupby("optimizer"):
         curve = curve[curve.step <= runs.panel.steps]
-        if optimizer in runs.runs and len(curve):
+        if optimizer in runs.runs and len(curve) and not unit_unknown(runs.panel.name):
             last = curve.sort_values("step").iloc[-1]
             window = Window(int(last.step) - points_mean(runs.panel.name) + 1, int(last.step))
             losses = problem_losses(_of(runs, str(optimizer)), window)[optimizer].to_numpy()

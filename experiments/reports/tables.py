@@ -5,17 +5,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from experiments.reports.claims import Stored, best_baseline
-from experiments.reports.intervals import Window, mean_interval, paired_difference, problem_losses
+from experiments.reports.claims import Stored, best_baseline, final_window
+from experiments.reports.intervals import mean_interval, paired_difference, problem_losses
 from experiments.results.queries import PanelRuns
 from l2l_tf.errors import InputError
 
 MEASURED = ["learning_rate", "window", "mean", "ci_low", "ci_high", "median", "n", "diverged"]
-
-
-def final_window(runs: PanelRuns) -> Window:
-    """The steps over which a panel's final loss is the mean."""
-    return Window(runs.panel.steps - runs.panel.window + 1, runs.panel.steps)
 
 
 def final_loss_table(stored: Stored) -> pd.DataFrame:

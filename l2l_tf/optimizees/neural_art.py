@@ -116,21 +116,41 @@ class NeuralArt(Optimizee):
         return np.clip(np.rint(params["image"] + self.network.mean), 0, 255).astype(np.uint8)
 
 
-def load_neural_art(data: Mapping[str, Any], style: str, features: str, **arguments: Any) -> NeuralArt:
+def load_neural_art(
+    data: Mapping[str, Any],
+    style: str,
+    features: str,
+    content_layers: Mapping[str, float],
+    style_layers: Mapping[str, float],
+    content_weight: float,
+    style_weight: float,
+    smoothness_weight: float,
+    initial_deviation: float,
+) -> NeuralArt:
     """Neural art on images from disk.
 
     Args:
         data: directory (of the data sets), split, size, photographs and count of the contents (`load_contents`).
         style: name or image (`load_style`); it has the contents' size.
         features: name or file (`load_features`).
-        arguments: the others of `NeuralArt`.
+
+    The other arguments are those of `NeuralArt`.
 
     Raises:
         InputError: something is missing, is not an image or too small, or an argument is wrong.
     """
     contents, directory = load_contents(**data), data.get("directory", "data")
-    painting = load_style(style, contents.shape[1], directory)
-    return NeuralArt(contents, painting, load_features(features, directory), **arguments)
+    return NeuralArt(
+        contents,
+        load_style(style, contents.shape[1], directory),
+        load_features(features, directory),
+        content_layers,
+        style_layers,
+        content_weight,
+        style_weight,
+        smoothness_weight,
+        initial_deviation,
+    )
 
 
 def _layers(key: str, weights: Mapping[str, float], network: FeatureNetwork) -> dict[str, float]:

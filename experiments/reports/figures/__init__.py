@@ -3,9 +3,19 @@
 from pathlib import Path
 
 from experiments.reports.claims import Stored
-from experiments.reports.figures import beyond_1000, figure_4, figure_5, figure_6, figure_6_beyond, figure_7
+from experiments.reports.figures import (
+    beyond_1000,
+    figure_4,
+    figure_5,
+    figure_6,
+    figure_6_beyond,
+    figure_7,
+    figure_8,
+    figure_9,
+    figure_10,
+)
 
-FIGURES = (figure_4, figure_5, figure_6, figure_6_beyond, figure_7, beyond_1000)
+FIGURES = (figure_4, figure_5, figure_6, figure_6_beyond, figure_7, figure_8, figure_9, figure_10, beyond_1000)
 
 
 def draw(results: Path, stored: Stored, paper: bool = True) -> list[Path]:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from experiments.reports.claims import Stored
 from experiments.reports.figures import style
 from experiments.reports.intervals import Array, loss_table, mean_interval
-from experiments.reports.paper import paper_curves
+from experiments.reports.paper import in_our_unit, paper_curves, unit_unknown
 from experiments.results.queries import PanelRuns
 
 RESAMPLES = 1_000  # for a band's looks; the tables use ten times as many
@@ -24,6 +24,7 @@ def draw_curves(
     stored: Stored,
     first_steps: Mapping[str, int] | None = None,
     paper: bool = True,
+    zoomed_from: int = 0,
 ) -> list[Path]:
     """Draws the panels that have runs, side by side.
 
@@ -33,6 +34,7 @@ def draw_curves(
         keys: of the panels, from left to right.
         first_steps: the first step that a panel shows, where it is not 0.
         paper: whether the paper's own curves are drawn under ours.
+        zoomed_from: the y axis shows the losses from this step on; those before may be above it.
 
     Returns:
         The files written; none when no panel has runs.
@@ -46,7 +48,7 @@ def draw_curves(
     with style.applied():
         figure, axes = style.panels(len(shown))
         theirs = [
-            draw_panel(ax, runs, (first_steps or {}).get(runs.panel.key, 0), paper)
+            draw_panel(ax, runs, (first_steps or {}).get(runs.panel.key, 0), paper, zoomed_from)
             for runs, ax in zip(shown, axes, strict=True)
         ]
         axes[0].set_ylabel("Loss")
@@ -54,7 +56,7 @@ def draw_curves(
         return style.save(figure, results / "figures", name)
 
 
-def draw_panel(axes: Axes, runs: PanelRuns, first_step: int = 0, paper: bool = True) -> bool:
+def draw_panel(axes: Axes, runs: PanelRuns, first_step: int = 0, paper: bool = True, zoomed_from: int = 0) -> bool:
     """One panel. A mean that includes a diverged run is infinite: its line ends there, and the x label says so.
 
     Returns:
@@ -76,8 +78,13 @@ def draw_panel(axes: Axes, runs: PanelRuns, first_step: int = 0, paper: bool = T
     axes.set_title(runs.panel.title)
     axes.set_xlabel("\n".join(["Step" if block == 1 else f"Step (means of {block})", *notes]))
     axes.set_xlim(first_step, every_step[-1])
-    low, high = limits(np.stack(means))
+    low, high = limits(np.stack(means)[:, steps >= zoomed_from])
     theirs = paper_curves(runs.panel.name) if paper else pd.DataFrame(columns=["optimizer", "step", "loss"])
+    if len(theirs) and unit_unknown(runs.panel.name) and runs.baselines:
+        ours = {name: means[place][-1] for place, name in enumerate(style.ordered([runs])) if name in runs.baselines}
+        theirs = in_our_unit(
+            theirs, pd.DataFrame({"optimizer": [*ours], "step": runs.panel.steps, "loss": [*ours.values()]})
+        )
     theirs = theirs[theirs.step.between(first_step, every_step[-1])]
     for name, curve in theirs.groupby("optimizer"):
         axes.plot(curve.step, curve.loss, **style.paper_look(str(name), name in runs.panel.learned))

@@ -8,12 +8,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from experiments.reports.claims import Stored
+from experiments.reports.claims import Stored, final_window
 from experiments.reports.figures import style
 from experiments.reports.figures.curves import finite
 from experiments.reports.intervals import mean_interval, variation_losses
 from experiments.reports.paper import paper_figure_6
-from experiments.reports.tables import final_window
 
 # The panels of each optimizer, by number of layers; at step 200 too where that is where the paper has it.
 AT_100 = {1: "figure_6_1_layer", 2: "figure_6_2_layer"}

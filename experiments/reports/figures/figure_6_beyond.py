@@ -7,11 +7,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from experiments.reports.claims import Stored
+from experiments.reports.claims import Stored, final_window
 from experiments.reports.figures import style
 from experiments.reports.figures.curves import diverged_note, finite
 from experiments.reports.intervals import Array, mean_interval, variation_losses
-from experiments.reports.tables import final_window
 from experiments.results.queries import PanelRuns
 
 PANELS = ("figure_6_beyond_1_layer", "figure_6_beyond_2_layer", "figure_6_beyond_3_layer")
