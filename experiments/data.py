@@ -5,6 +5,7 @@ Main keys:
     dir=FOLDER                              where; the other commands look there with data.dir=FOLDER
 """
 
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from omegaconf import DictConfig, ListConfig
@@ -14,7 +15,7 @@ from l2l_tf.checks import one_of
 from l2l_tf.data import fetch_cifar10, fetch_features, fetch_mnist, fetch_photographs
 from l2l_tf.errors import InputError
 
-FETCH = {
+FETCH: Mapping[str, Callable[[str], None]] = {
     "mnist": fetch_mnist,
     "cifar10": fetch_cifar10,
     "vgg16": partial(fetch_features, network="vgg16"),

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from experiments.composition.cli import command, plain
+from experiments.composition.build import plain
+from experiments.composition.cli import command
 from experiments.composition.labels import check_unseen_labels
 from experiments.composition.panel import compose_panels
 from experiments.evaluate import evaluate

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from experiments.neural_art.stylize import read_image, stylize, write_image
 from l2l_tf.commands import Parser, run
+from l2l_tf.data import load_features
 from l2l_tf.serialization.trained import load_optimizer
 
 
@@ -17,9 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("content", help="an image")
     parser.add_argument("style", help="another one")
     parser.add_argument("out", type=Path, help="the image to write")
-    parser.add_argument(
-        "--size", type=int, default=128, help="pixels of the longer side, 128; 0: as large as content is"
-    )
+    parser.add_argument("--size", type=int, default=128, help="of the longer side, in pixels; 0: the content's own")
     parser.add_argument("--steps", type=int, default=128, help="the optimizer is trained for 128")
     parser.add_argument("--optimizer", default="results/trained/neural_art", help="a trained optimizer's folder")
     parser.add_argument("--features", default="vgg16", help="vgg16, vgg19 or a safetensors file")
@@ -32,8 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         read_image(given.style, size),
         load_optimizer(given.optimizer),
         given.steps,
-        given.features,
-        given.data,
+        load_features(given.features, given.data),
         given.seed,
     )
     beside = given.out.with_stem(f"{given.out.stem}_beside")

@@ -2,6 +2,7 @@
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -56,7 +57,7 @@ def activations(image: np.ndarray) -> dict[str, np.ndarray]:
 
 def gram(activation: np.ndarray) -> np.ndarray:
     rows = activation.reshape(-1, activation.shape[2])
-    return sum(np.outer(row, row) for row in rows) / len(rows)
+    return np.stack([np.outer(row, row) for row in rows]).mean(axis=0)
 
 
 def transcribed(theta: np.ndarray, content: np.ndarray, style: np.ndarray) -> float:
@@ -176,7 +177,10 @@ def test_bad_arguments_are_refused_with_one_line(change: dict[str, object], line
     reason="the feature network's weights and the photographs are not here (make data)",
 )
 def test_a_step_on_the_real_network_has_the_stored_losses() -> None:
-    layers = {"content_layers": {"relu2_2": 1.0}, "style_layers": {"relu1_1": 0.005, "relu2_1": 0.014, "relu3_1": 1.2}}
+    layers: dict[str, Any] = {
+        "content_layers": {"relu2_2": 1.0},
+        "style_layers": {"relu1_1": 0.005, "relu2_1": 0.014, "relu3_1": 1.2},
+    }
     weights = WEIGHTS | {"content_weight": 7.5, "style_weight": 2.5, "smoothness_weight": 1.0}
     data = {"directory": DATA, "split": "test", "size": 64, "count": 10}
     art = load_neural_art(data, style="elephants", features="vgg16", **layers, **weights)

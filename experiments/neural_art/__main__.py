@@ -6,7 +6,8 @@ Needs the trained optimizer; baselines are tuned if they are not.
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from experiments.composition.cli import command, plain
+from experiments.composition.build import plain
+from experiments.composition.cli import command
 from experiments.composition.panel import compose_panels
 from experiments.neural_art.studies import make_studies
 from experiments.results.making import maker

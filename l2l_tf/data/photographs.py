@@ -15,12 +15,12 @@ from PIL import Image, UnidentifiedImageError
 
 from l2l_tf import seeds
 from l2l_tf.checks import at_least, one_of
-from l2l_tf.data.files import folder, read_bytes, verify_sha256
+from l2l_tf.data.files import folder, verify_sha256
 from l2l_tf.data.images import SPLITS
 from l2l_tf.data.packages import debian_package, python_package
 from l2l_tf.data.sources import Report
 from l2l_tf.errors import InputError
-from l2l_tf.files import write_whole
+from l2l_tf.files import read_bytes, write_whole
 
 CONTENTS = {"train": 1680, "validation": 20, "test": 100}  # 1,800 in all, as in the paper
 PYTHON_PACKAGES = {"scikit-image": "scikit-image==0.26.0", "scikit-learn": "scikit-learn==1.9.1"}

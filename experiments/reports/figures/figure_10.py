@@ -1,6 +1,7 @@
 """Figures 10 to 13 (appendix B): updates on the way of the trained optimizer, and the updates for other gradients."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -40,7 +41,7 @@ def draw_histories(results: Path, table: pd.DataFrame) -> list[Path]:
         figure, axes = style.panels(len(places))
         for (place, updates), ax in zip(places, axes, strict=True):
             for optimizer, curve in updates.groupby("optimizer", sort=False):
-                ax.plot(curve.step, curve.update, **look(str(optimizer)))
+                ax.plot(curve.step, curve["update"], **look(str(optimizer)))
             ax.set_title(title(place))
             ax.set_xlabel("Step")
         axes[0].set_ylabel("Update")
@@ -59,11 +60,11 @@ def draw_responses(results: Path, name: str, table: pd.DataFrame) -> list[Path]:
             axes.set_visible(False)
         for step, axes in zip(steps, grid.flat, strict=False):
             for optimizer, curve in table[table.step == step].groupby("optimizer", sort=False):
-                axes.plot(curve.gradient, curve.update, **(look(str(optimizer)) | {"linewidth": 1.0}))
+                axes.plot(curve.gradient, curve["update"], **(look(str(optimizer)) | {"linewidth": 1.0}))
             axes.set_title(f"{step}", fontsize=7, pad=2)
             axes.tick_params(labelsize=6)
         # SGD's line would leave the others no room: the range is the learned optimizer's.
-        learned = table[table.optimizer == LEARNED].update
+        learned = table["update"][table["optimizer"] == LEARNED]
         reach = 1.1 * float((learned if len(learned) else table["update"]).abs().max())
         grid[0][0].set_ylim(-reach, reach)
         place = tuple(int(table[key].iloc[0]) for key in PLACE)
@@ -73,7 +74,7 @@ def draw_responses(results: Path, name: str, table: pd.DataFrame) -> list[Path]:
         return style.save(figure, results / "figures", name)
 
 
-def look(optimizer: str) -> dict[str, object]:
+def look(optimizer: str) -> dict[str, Any]:
     """The line of an optimizer."""
     return style.look(optimizer, optimizer == LEARNED)
 

@@ -27,30 +27,41 @@ def draw(results: Path, stored: Stored, paper: bool = True) -> list[Path]:
     if not path.exists():
         return []
     pictures = load_arrays(path)
-    lacking = [f"{panel}/{kind}" for panel in PANELS for kind in ("content", "LSTM", "style")]
+    panels = [panel for panel in PANELS if f"{panel}/content" in pictures]
+    lacking = [f"{panel}/{kind}" for panel in panels for kind in ("LSTM", "style")]
     lacking = [name for name in lacking if name not in pictures]
-    if lacking:
-        raise InputError(f"{path}: lacks {', '.join(lacking)}")
-    count = len(pictures["8-left/content"])
+    if lacking or not panels:
+        raise InputError(f"{path}: lacks {', '.join(lacking) or 'contents'}")
+    count = len(pictures[f"{panels[0]}/content"])
     sheets: list[tuple[str, Sequence[int], Sequence[str]]] = [
         ("figure_9", range(1), ["content", "LSTM", "style"]),
         ("appendix_c", range(1, count), ["content", "LSTM", "style"]),
     ]
-    if all(f"{panel}/ADAM" in pictures for panel in PANELS):
+    if all(f"{panel}/ADAM" in pictures for panel in panels):
         sheets.append(("appendix_c_adam", range(count), ["content", "LSTM", "ADAM", "style"]))
-    return [path for name, rows, kinds in sheets if len(rows) for path in sheet(results, name, pictures, rows, kinds)]
+    return [
+        path
+        for name, rows, kinds in sheets
+        if len(rows)
+        for path in sheet(results, name, pictures, panels, rows, kinds)
+    ]
 
 
 def sheet(
-    results: Path, name: str, pictures: Mapping[str, np.ndarray], rows: Sequence[int], kinds: Sequence[str]
+    results: Path,
+    name: str,
+    pictures: Mapping[str, np.ndarray],
+    panels: Sequence[str],
+    rows: Sequence[int],
+    kinds: Sequence[str],
 ) -> list[Path]:
     """A row for each content, with its images in both styles."""
-    columns = len(PANELS) * len(kinds)
+    columns = len(panels) * len(kinds)
     with style.applied():
         figure = Figure(figsize=(INCHES * columns + 0.3, INCHES * len(rows) + 0.4), layout="constrained")
         grid = figure.subplots(len(rows), columns, squeeze=False)
         for row, number in enumerate(rows):
-            for group, panel in enumerate(PANELS):
+            for group, panel in enumerate(panels):
                 for place, kind in enumerate(kinds):
                     axes = grid[row][group * len(kinds) + place]
                     images = pictures[f"{panel}/{kind}"]
