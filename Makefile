@@ -62,7 +62,7 @@ bench: $(INSTALLED)  ## measures the meta-training engine, side by side, into re
 tensorboard: $(INSTALLED)  ## shows the logs of the trainings in runs/
 	$(VENV)/bin/tensorboard --logdir runs
 
-COMPILE = uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate
+COMPILE = uv pip compile pyproject.toml --extra experiments --extra dev --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate
 lock:  ## renews requirements.lock and requirements-gpu.lock from pyproject.toml (needs uv)
 	$(COMPILE) --output-file requirements.lock
 	$(COMPILE) --extra gpu --constraint requirements.lock --override <(echo "tensorflow-cpu ; python_version < '3'") --output-file requirements-gpu.lock
@@ -71,5 +71,5 @@ clean-runs:  ## removes runs/: what you have trained and evaluated yourself
 	rm -rf runs
 
 clean:  ## removes the virtual environment and caches; keeps runs/, data/ and results/
-	rm -rf $(VENV) multirun outputs .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) build dist multirun outputs .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

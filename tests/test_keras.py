@@ -188,7 +188,7 @@ def test_configuration_is_enough_and_damage_is_found(tmp_path: Path) -> None:
     assert again.get_config() == config
     assert config["parameters"] == [["a/*"], ["b/*"]]
     with pytest.raises(InputError, match=r"optimizer.yaml is missing or damaged"):
-        LearnedOptimizer.from_config(config | {"folder": {"optimizer.safetensors": "AAAA"}})
+        LearnedOptimizer.from_config(config | {"source": {"optimizer.safetensors": "AAAA"}})
     with pytest.raises(InputError, match="one entry for each of 2 groups"):
         LearnedOptimizer(tmp_path, parameters=["*"])
     with pytest.raises(InputError, match="pattern 'conv/kernel' matches none"):

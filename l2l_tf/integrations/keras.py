@@ -1,4 +1,4 @@
-"""A trained optimizer in Keras: `model.compile(LearnedOptimizer("results/trained/mnist"), ...)`."""
+"""A trained optimizer in Keras: `model.compile(LearnedOptimizer("general"), ...)`."""
 
 import base64
 import binascii
@@ -11,9 +11,9 @@ import keras
 import tensorflow as tf
 
 from l2l_tf.errors import InputError
-from l2l_tf.integrations.variable_adapter import Patterns, regrouped, variable_rules
+from l2l_tf.integrations.variable_adapter import CONVOLUTIONS, Patterns, VariableUpdates, regrouped
 from l2l_tf.optimizers import ParameterGroups
-from l2l_tf.serialization.trained import load_optimizer
+from l2l_tf.serialization.trained import load_optimizer, optimizer_folder
 
 _FILES = ("optimizer.yaml", "optimizer.safetensors")
 
@@ -27,67 +27,91 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
     in a new process needs `import l2l_tf.keras` first, or `custom_objects={"LearnedOptimizer": LearnedOptimizer}`.
 
     Args:
-        folder: of a trained optimizer, as `l2l_tf.serialization.trained.save_optimizer` writes it.
+        source: a pretrained optimizer's name, or the folder of one, as `l2l_tf.serialization.trained.save_optimizer`
+            writes it.
         parameters: for each of the trained optimizer's groups the name patterns of the variables it updates, such as
             `[["conv*/kernel"], ["*/bias", "dense*/kernel"]]`; the groups' own patterns if not given. Names are
             `layer/variable`, without the model's name. Every variable must belong to exactly one group.
+            "convolutions", which is also what an optimizer with the pattern `conv_*/w` does by itself: the first of two
+            groups takes the kernels of convolutions, the second all else, whatever their names.
         learning_rate: multiplies the proposed update; it is not a step size, which the optimizer has learned to choose.
             1, the default, is the optimizer as it was trained. A float or a Keras schedule.
+        idle_rows: whether rows of an embedding that have no gradient in a step are updated too, as the optimizer was
+            trained to: it remembers their last gradients. Otherwise they and their state stay as they are, which needs
+            sparse gradients: Keras's `clipnorm` and accumulation of gradients make them dense.
         **options: what every Keras optimizer takes (`clipnorm`, `weight_decay`, ...).
 
     Raises:
-        InputError: the folder is missing or damaged, or Keras runs on another backend than TensorFlow.
+        InputError: the source is missing or damaged, or Keras runs on another backend than TensorFlow.
     """
 
     def __init__(
         self,
-        folder: str | Path | Mapping[str, str],
+        source: str | Path | Mapping[str, str] = "general",
         parameters: Patterns | None = None,
         learning_rate: Any = 1.0,
+        idle_rows: bool = True,
         **options: Any,
     ):
         if keras.backend.backend() != "tensorflow":
             raise InputError(f"KERAS_BACKEND={keras.backend.backend()}: must be tensorflow")
         super().__init__(float(learning_rate) if isinstance(learning_rate, int) else learning_rate, **options)
-        optimizer = _unpack(folder) if isinstance(folder, Mapping) else load_optimizer(folder)
+        files = dict(source) if isinstance(source, Mapping) else _pack(optimizer_folder(source))
+        optimizer = _unpack(files) if isinstance(source, Mapping) else load_optimizer(source)
+        if parameters is None and optimizer.groups[0].parameters == ["conv_*/w"]:  # Sonnet's names, never Keras's
+            parameters = CONVOLUTIONS
         self._optimizer = regrouped(optimizer, parameters)
-        self._config = {
-            "folder": dict(folder) if isinstance(folder, Mapping) else _pack(Path(folder)),
-            "parameters": None if parameters is None else [list(group.parameters) for group in self._optimizer.groups],
-        }
+        self._config = {"source": files, "parameters": _as_lists(parameters), "idle_rows": idle_rows}
 
     def build(self, variables: Sequence[Any]) -> None:
         """Makes the state h_0 of the variables."""
         if self.built:
             return
         super().build(variables)
-        self._rules = variable_rules(self._optimizer, variables)
+        parameters, idle_rows = self._config["parameters"], self._config["idle_rows"]
+        self._updates = VariableUpdates(self._optimizer, variables, parameters, idle_rows)
         with tf.init_scope():  # `fit` builds its optimizer while it traces the training step
             self._states = [
-                [self._state_variable(variable, part) for part in rule.init()]
-                for rule, variable in zip(self._rules, variables, strict=True)
+                [self._state_variable(value, f"block_{index}_state_{part}") for part, value in enumerate(block)]
+                for index, block in enumerate(self._updates.initial_state())
             ]
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """One step of one variable."""
-        index = self._get_variable_index(variable)
-        state = self._states[index]
-        update, new_state = self._rules[index](gradient, state)
-        self.assign_add(variable, tf.cast(learning_rate, update.dtype) * update)
-        for part, value in zip(state, new_state, strict=True):
-            self.assign(part, value)
+        """One step of one variable; Keras itself updates all together."""
+        self._update([gradient], [variable], [[part.value for part in block] for block in self._states], learning_rate)
+
+    def _distributed_tf_update_step(self, distribution: Any, grads_and_vars: Any, learning_rate: Any) -> None:
+        """What `apply` calls with all gradients that there are, once more for each replica."""
+        gradients, variables = ([pair[k] for pair in grads_and_vars] for k in (0, 1))
+        states = [[part.value for part in block] for block in self._states]
+        arguments = gradients, variables, states, learning_rate
+        distribution.extended.update(variables[0], lambda _, *args: self._update(*args), arguments, group=False)
+
+    def _update(self, gradients: Sequence[Any], variables: Sequence[Any], states: Any, learning_rate: Any) -> None:
+        given = {self._get_variable_index(v): (g, v) for g, v in zip(gradients, variables, strict=True)}
+        every = [given.get(k, (None, None))[0] for k in range(len(self._updates.shapes))]
+        for k, update in enumerate(self._updates(every, states)):
+            if update is not None:
+                self.assign_add(given[k][1], tf.cast(learning_rate, update.dtype) * update)
 
     def get_config(self) -> dict[str, Any]:
         """What makes the same optimizer again, φ included."""
         return {**super().get_config(), **self._config}
 
-    def _state_variable(self, variable: Any, value: tf.Tensor) -> Any:
-        name = f"{getattr(variable, 'path', variable.name).replace('/', '_').replace(':', '_')}_state"
+    def _state_variable(self, value: tf.Tensor, name: str) -> Any:
         return self.add_variable(value.shape, lambda shape, dtype: value, dtype=value.dtype.name, name=name)
+
+
+def _as_lists(parameters: Patterns | None) -> str | list[list[str]] | None:
+    """The patterns as JSON keeps them."""
+    if parameters is None or isinstance(parameters, str):
+        return parameters
+    return [[entry] if isinstance(entry, str) else list(entry) for entry in parameters]
 
 
 def _pack(folder: Path) -> dict[str, str]:
     """A trained optimizer's files as text, fit for JSON."""
+    load_optimizer(folder)  # raises if it is none
     return {name: base64.b64encode((folder / name).read_bytes()).decode() for name in _FILES}
 
 

@@ -1,7 +1,8 @@
-"""An optimizer for one variable at a time: what the Keras and the Sonnet optimizer share.
+"""A trained optimizer for a list of variables: what the Keras and the Sonnet optimizer share.
 
-`ParameterGroups` lays a group's parameters end to end. Frameworks hand over one variable at a time instead, some of
-them without a gradient. An optimizer that treats every coordinate alike makes the same updates either way.
+All variables of a group are laid end to end in one vector, which is updated in a few blocks of one size, each by one
+compiled program that changes its state in place. An optimizer that treats every coordinate alike makes the same updates
+as `ParameterGroups`, whose blocks are other ones.
 """
 
 from collections.abc import Sequence
@@ -11,42 +12,128 @@ import tensorflow as tf
 
 from l2l_tf.errors import InputError
 from l2l_tf.names import short_names
-from l2l_tf.optimizers import Group, ParameterGroups, everything
+from l2l_tf.optimizers import CoordinatewiseOptimizer, Group, ParameterGroups
+from l2l_tf.xla import compiled
 
-Patterns = Sequence[str | Sequence[str]]
+Patterns = str | Sequence[str | Sequence[str]]
+
+CONVOLUTIONS = "convolutions"
+MOST_BLOCKS = 32  # work for as many cores; more take long to start, larger ones take a little more memory
+
+State = list[list[tf.Variable]]  # the tensors of h_t, by block
 
 
-class VariableRule:
-    """Equation 3 for one variable: [g_t, h_{t+1}] = m(∇_t, h_t, φ), with h as a flat list of tensors.
+class VariableUpdates:
+    """Equation 3 for variables of any shapes: [g_t, h_{t+1}] = m(∇_t, h_t, φ).
 
     Args:
-        optimizer: one group that takes any name.
-        variable: a Keras or TensorFlow variable; only its shape and dtype are used.
+        optimizer: its groups say which variables they take by name patterns.
+        variables: Keras or TensorFlow variables; only their names and shapes are used. Those without coordinates are
+            left alone.
+        parameters: see `owners`.
+        idle_rows: whether rows of a variable that have no entry in a sparse gradient are updated too: an optimizer
+            with a memory moves on where the gradient is zero. Otherwise they and their state stay as they are.
+
+    Raises:
+        InputError: as `owners`.
     """
 
-    def __init__(self, optimizer: ParameterGroups, variable: Any):
+    def __init__(
+        self,
+        optimizer: ParameterGroups,
+        variables: Sequence[Any],
+        parameters: Patterns | None = None,
+        idle_rows: bool = True,
+    ):
+        self.shapes = [tf.TensorShape(variable.shape) for variable in variables]
+        self._idle_rows = idle_rows
+        self._groups = []
+        group_of = owners(optimizer, variables, parameters)
+        for index, group in enumerate(optimizer.groups):
+            members = [k for k, owner in enumerate(group_of) if owner == index and self.shapes[k].num_elements()]
+            if members:
+                sizes = [self.shapes[k].num_elements() for k in members]
+                self._groups.append((members, _GroupUpdate(group.optimizer, sizes)))
+
+    def initial_state(self) -> list[list[tf.Tensor]]:
+        """h_0: for each block of each group its tensors."""
+        return [block for _, group in self._groups for block in group.initial_state()]
+
+    def __call__(self, gradients: Sequence[Any], state: State) -> list[tf.Tensor | None]:
+        """∇_t, dense, sparse or None, to g_t of the variables' shapes; `state` becomes h_{t+1}.
+
+        Where a gradient is None so is the update; these coordinates' state stays.
+        """
+        updates: list[tf.Tensor | None] = [None] * len(self.shapes)
+        for members, group in self._groups:
+            own, state = state[: group.blocks], state[group.blocks :]
+            present = [gradients[k] is not None for k in members]
+            if any(present):
+                masks = [self._mask(gradients[k], self.shapes[k]) for k in members]
+                dense = [self._dense(gradients[k], self.shapes[k], group.dtype) for k in members]
+                parts = group(dense, masks, own)
+                for k, part, there in zip(members, parts, present, strict=True):
+                    updates[k] = tf.reshape(part, self.shapes[k]) if there else None
+        return updates
+
+    def _dense(self, gradient: Any, shape: tf.TensorShape, dtype: tf.DType) -> tf.Tensor:
+        if gradient is None:
+            return tf.zeros(shape, dtype)
+        return tf.ensure_shape(tf.cast(tf.convert_to_tensor(gradient), dtype), shape)
+
+    def _mask(self, gradient: Any, shape: tf.TensorShape) -> tf.Tensor | bool:
+        """Which coordinates are updated [n], or whether all are."""
+        if isinstance(gradient, tf.IndexedSlices) and not self._idle_rows:
+            rows = tf.scatter_nd(gradient.indices[:, tf.newaxis], tf.ones_like(gradient.indices, tf.int32), shape[:1])
+            return tf.repeat(rows > 0, shape[1:].num_elements())
+        return gradient is not None
+
+
+class _GroupUpdate:
+    """Equation 3 for a group's coordinates, [n] in `blocks` of one size, the last one padded with zeros."""
+
+    def __init__(self, optimizer: CoordinatewiseOptimizer, sizes: Sequence[int]):
         learned = optimizer.trainable_variables
-        self._optimizer = optimizer
-        self._shape = variable.shape
-        self._dtype = tf.as_dtype(learned[0].dtype if learned else variable.dtype)
+        self.dtype = tf.as_dtype(learned[0].dtype) if learned else tf.float32
+        self.blocks = 1
+        if optimizer.block_size is not None:
+            self.blocks = min(-(-sum(sizes) // optimizer.block_size), MOST_BLOCKS)
+        self._optimizer, self._sizes = optimizer, sizes
+        self._size = -(-sum(sizes) // self.blocks)
+        self._padding = self._size * self.blocks - sum(sizes)
         with tf.init_scope():
-            self._structure = tf.nest.map_structure(lambda _: None, self._initial_state())
+            one, two = (optimizer.init(tf.zeros([n], self.dtype)) for n in (1, 2))
+        self._structure = tf.nest.map_structure(lambda _: None, one)
+        shapes = zip(tf.nest.flatten(one), tf.nest.flatten(two), strict=True)
+        self._has_coordinates = [a.shape != b.shape for a, b in shapes]
+        self._step = compiled(self._block) if learned else self._block
 
-    def init(self) -> list[tf.Tensor]:
-        """h_0."""
+    def initial_state(self) -> list[list[tf.Tensor]]:
         with tf.init_scope():
-            return tf.nest.flatten(self._initial_state())
+            block = tf.nest.flatten(self._optimizer.init(tf.zeros([self._size], self.dtype)))
+        return [block] * self.blocks
 
-    def __call__(self, gradient: Any, state: Sequence[Any]) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """∇_t, of the variable's shape, dense or sparse, and h_t to g_t, of that shape, and h_{t+1}."""
-        # Sparse gradients become dense: coordinates without a gradient move too, as the optimizer remembers others.
-        dense = tf.ensure_shape(tf.cast(tf.convert_to_tensor(gradient), self._dtype), self._shape)
-        packed = tf.nest.pack_sequence_as(self._structure, [tf.convert_to_tensor(part) for part in state])
-        updates, new_state = self._optimizer.update({"": dense}, packed)
-        return updates[""], tf.nest.flatten(new_state)
+    def __call__(self, gradients: list[tf.Tensor], masks: list[Any], state: State) -> list[tf.Tensor]:
+        """Each variable's gradient and mask [n], or True or False for all of them, to its updates."""
+        taken: list[Any] = [None] * self.blocks
+        if any(mask is not True for mask in masks):
+            sized = zip(self._sizes, masks, strict=True)
+            taken = self._split([tf.fill([n], mask) if isinstance(mask, bool) else mask for n, mask in sized])
+        blocks = zip(self._split(gradients), taken, state, strict=True)
+        vector = tf.concat([self._step(*block) for block in blocks], axis=0)
+        return tf.split(vector[: sum(self._sizes)], self._sizes)
 
-    def _initial_state(self) -> Any:
-        return self._optimizer.init({"": tf.zeros(self._shape, self._dtype)})
+    def _split(self, parts: list[tf.Tensor]) -> list[tf.Tensor]:
+        vector = tf.concat([tf.reshape(part, [-1]) for part in parts], axis=0)
+        return tf.split(tf.pad(vector, [[0, self._padding]]), self.blocks)
+
+    def _block(self, gradients: tf.Tensor, mask: tf.Tensor | None, state: list[tf.Variable]) -> tf.Tensor:
+        """One block's updates; its state is changed in place."""
+        old = [tf.convert_to_tensor(part) for part in state]
+        updates, new = self._optimizer.update(gradients, tf.nest.pack_sequence_as(self._structure, old))
+        for part, before, after, own in zip(state, old, tf.nest.flatten(new), self._has_coordinates, strict=True):
+            part.assign(after if mask is None or not own else tf.where(mask, after, before))
+        return updates if mask is None else tf.where(mask, updates, tf.zeros_like(updates))
 
 
 def regrouped(optimizer: ParameterGroups, parameters: Patterns | None) -> ParameterGroups:
@@ -55,23 +142,35 @@ def regrouped(optimizer: ParameterGroups, parameters: Patterns | None) -> Parame
     Raises:
         InputError: not as many entries as the optimizer has groups.
     """
-    if parameters is None:
+    if parameters is None or (parameters == CONVOLUTIONS and len(optimizer.groups) == 2):
         return optimizer
-    if len(parameters) != len(optimizer.groups):
+    if isinstance(parameters, str) or len(parameters) != len(optimizer.groups):
         raise InputError(f"parameters={parameters}: must have one entry for each of {len(optimizer.groups)} groups")
     patterns = [[entry] if isinstance(entry, str) else list(entry) for entry in parameters]
     return ParameterGroups([Group(group.optimizer, p) for group, p in zip(optimizer.groups, patterns, strict=True)])
 
 
-def variable_rules(optimizer: ParameterGroups, variables: Sequence[Any]) -> list[VariableRule]:
-    """Each variable's rule, by the group that its short name belongs to.
+def owners(optimizer: ParameterGroups, variables: Sequence[Any], parameters: Patterns | None = None) -> list[int]:
+    """The number of each variable's group.
 
-    The last module stays in a name: `sequential/dense/kernel` becomes `dense/kernel` even where it is the only layer.
+    Args:
+        parameters: "convolutions" for an optimizer of two groups: the first takes the kernels of convolutions, the
+            second all else. Otherwise variables belong to the group whose name patterns match their short names, in
+            which the last module stays: `sequential/dense/kernel` is `dense/kernel` even where it is the only layer.
 
     Raises:
         InputError: a pattern matches no name, or a name belongs to no group or to several.
     """
-    names = short_names([getattr(variable, "path", variable.name) for variable in variables], keep=1)
-    owners = {name: index for index, members in enumerate(optimizer.assign(list(set(names)))) for name in members}
-    singles = [everything(group.optimizer) for group in optimizer.groups]  # shared: one trace for each shape
-    return [VariableRule(singles[owners[name]], variable) for name, variable in zip(names, variables, strict=True)]
+    paths = [getattr(variable, "path", variable.name) for variable in variables]
+    if parameters == CONVOLUTIONS:
+        pairs = zip(paths, variables, strict=True)
+        return [0 if _is_kernel_of_convolution(path, len(variable.shape)) else 1 for path, variable in pairs]
+    names = short_names(paths, keep=1)
+    members = optimizer.assign(list(set(names))) if names else []
+    group_of = {name: index for index, group in enumerate(members) for name in group}
+    return [group_of[name] for name in names]
+
+
+def _is_kernel_of_convolution(path: str, rank: int) -> bool:
+    """Attention's kernels have three axes too, as Conv1D's: these are told apart by their layer's name."""
+    return rank in (4, 5) or (rank == 3 and "conv" in path.lower())

@@ -1,7 +1,7 @@
 """Trained optimizers on disk: a folder with `optimizer.yaml` (what it is) and `optimizer.safetensors` (its φ).
 
 The YAML holds `_target_` and arguments, as the configuration that trained it did; only names of `l2l_tf.optimizers`
-are accepted, so that loading runs no foreign code.
+are accepted, so that loading runs no foreign code. Some folders come with the package, in `l2l_tf/pretrained`.
 """
 
 from collections.abc import Mapping
@@ -19,6 +19,8 @@ from l2l_tf.names import short_names
 from l2l_tf.optimizers import CoordinatewiseOptimizer, ParameterGroups, everything
 from l2l_tf.serialization.build import build, one_of_targets, public
 from l2l_tf.serialization.plain_yaml import read_yaml, write_yaml
+
+_PRETRAINED = Path(__file__).parent.parent / "pretrained"
 
 
 def build_optimizer(config: Mapping[str, Any]) -> CoordinatewiseOptimizer | ParameterGroups:
@@ -91,16 +93,35 @@ def save_optimizer(folder: Path, config: Mapping[str, Any], weights: Mapping[str
     save_arrays(folder / "optimizer.safetensors", weights)
 
 
-def load_optimizer(folder: str | Path) -> ParameterGroups:
+def pretrained() -> list[str]:
+    """Names of the optimizers that come with the package."""
+    return sorted(path.parent.name for path in _PRETRAINED.glob("*/optimizer.yaml"))
+
+
+def optimizer_folder(source: str | Path) -> Path:
+    """The folder of a trained optimizer: of a pretrained one by its name, else the path itself.
+
+    A name is a string without a slash; `./mnist`, or a `Path`, is a folder of one's own.
+    """
+    return _PRETRAINED / source if isinstance(source, str) and source in pretrained() else Path(source)
+
+
+def load_optimizer(source: str | Path) -> ParameterGroups:
     """A trained optimizer, ready to use: `init(params)` and `update(gradients, state)` on dicts of tensors.
+
+    Args:
+        source: a pretrained optimizer's name, such as "general", or the folder of one.
 
     Raises:
         InputError: the folder or one of its files is missing or damaged.
     """
-    folder = Path(folder)
+    folder = optimizer_folder(source)
     path = folder / "optimizer.yaml"
     if not path.exists():
-        raise InputError(f"{folder}: no trained optimizer here (optimizer.yaml is missing)")
+        raise InputError(
+            f"{source}: no trained optimizer here (optimizer.yaml is missing), nor a pretrained one: these are "
+            f"{', '.join(pretrained())}"
+        )
     config = read_yaml(path)
     if not isinstance(config, Mapping):
         raise InputError(f"{path}: must hold a mapping with `_target_`")
