@@ -12,6 +12,7 @@ import tensorflow as tf
 from l2l_tf.data import load_mnist
 from l2l_tf.errors import InputError
 from l2l_tf.integrations.keras import LearnedOptimizer
+from l2l_tf.integrations.variable_adapter import owners
 from l2l_tf.optimizers import ParameterGroups, everything
 from l2l_tf.serialization.trained import build_optimizer, load_optimizer, read_variables, save_optimizer
 
@@ -98,28 +99,32 @@ def test_fit_makes_the_librarys_updates(
     expected = reference(make_model(), load_optimizer(folder), images, labels)
     model = make_model()
     before = model.get_weights()
-    model.compile(LearnedOptimizer(folder), crossentropy(), jit_compile=jit_compile)
+    model.compile(LearnedOptimizer(folder, guard=False), crossentropy(), jit_compile=jit_compile)  # untrained: diverges
     model.fit(images, labels, batch_size=8, shuffle=False, verbose=0)
     for old, found, wanted in zip(before, model.get_weights(), expected, strict=True):
         np.testing.assert_allclose(found, wanted, atol=1e-5)
         assert np.abs(found - old).max() > 1e-2
 
 
-def test_saved_model_goes_on_as_without_a_break_and_without_the_folder(tmp_path: Path) -> None:
-    folder = store(tmp_path / "optimizer", LSTM)
+@pytest.mark.parametrize("file", ["model.keras", "model.h5"])
+@pytest.mark.parametrize("config", [LSTM, TWO_GROUPS])
+def test_saved_model_goes_on_as_without_a_break_and_without_the_folder(
+    config: dict[str, Any], file: str, tmp_path: Path
+) -> None:
+    folder = store(tmp_path / "optimizer", config)
     images, labels = data(80)
 
     def fit(model: keras.Model) -> None:
         model.fit(images, labels, batch_size=8, shuffle=False, verbose=0)
 
-    model = mlp()
+    model = conv_net() if config is TWO_GROUPS else mlp()
     model.compile(LearnedOptimizer(folder, learning_rate=0.5), crossentropy())
     fit(model)
-    model.save(tmp_path / "model.keras")
+    model.save(tmp_path / file)
     fit(model)
-    for file in folder.iterdir():
-        file.unlink()
-    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    for part in folder.iterdir():
+        part.unlink()
+    loaded = keras.saving.load_model(tmp_path / file)
     assert isinstance(loaded.optimizer, LearnedOptimizer)
     assert int(loaded.optimizer.iterations) == 10
     fit(loaded)
@@ -164,6 +169,61 @@ def test_stored_optimizer_learns_mnist_and_survives_a_break(tmp_path: Path) -> N
     np.testing.assert_allclose(fit(loaded), second, rtol=1e-5)
     for found, wanted in zip(loaded.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_allclose(found, wanted, atol=1e-5)
+
+
+def test_variables_without_coordinates_are_left_alone(tmp_path: Path) -> None:
+    x, nothing = tf.Variable(tf.ones([2]), name="x"), tf.Variable(tf.zeros([0, 3]), name="nothing")
+    LearnedOptimizer(store(tmp_path, LSTM)).apply([tf.ones([2]), tf.zeros([0, 3])], [x, nothing])
+    assert np.abs(x.numpy() - 1).min() > 0
+    LearnedOptimizer(tmp_path).build([])
+    only = LearnedOptimizer(tmp_path)
+    only.apply([tf.zeros([0, 3])], [nothing])
+    assert nothing.shape == [0, 3]
+    assert int(only.iterations) == 1
+
+
+def test_rows_of_an_embedding_without_gradient(tmp_path: Path) -> None:
+    """The optimizer remembers a row's gradients and moves it on, or leaves it alone with its state."""
+    folder = store(tmp_path, LSTM)
+    second = np.array([[0.0, 0.0], [1.0, -1.0], [0.0, 0.0]])
+
+    def after_two_steps(idle_rows: bool) -> tuple[np.ndarray, LearnedOptimizer]:
+        embedding = tf.Variable(tf.ones([3, 2]))
+        optimizer = LearnedOptimizer(folder, idle_rows=idle_rows)
+        for row in (0, 1):
+            values = tf.constant(second[1:2], tf.float32)
+            optimizer.apply([tf.IndexedSlices(values, tf.constant([row]), tf.constant([3, 2]))], [embedding])
+        return embedding.numpy() - 1, optimizer
+
+    moved, _ = after_two_steps(idle_rows=True)
+    still, optimizer = after_two_steps(idle_rows=False)
+    assert np.abs(moved).min() > 0
+    np.testing.assert_array_equal(still[2], 0)
+    np.testing.assert_allclose(still[0], still[1])  # each had one step of its own
+    assert optimizer.get_config()["idle_rows"] is False
+
+
+def test_kernels_of_convolutions_are_found_whatever_their_names(tmp_path: Path) -> None:
+    sonnet_names = [TWO_GROUPS["groups"][0] | {"parameters": ["conv_*/w"]}, TWO_GROUPS["groups"][1]]
+    folder = store(tmp_path, TWO_GROUPS | {"groups": sonnet_names})
+    keras.utils.set_random_seed(1)
+    images = keras.layers.Input([6, 6, 1])
+    features = keras.layers.Flatten()(keras.layers.Conv2D(4, 3, name="stem")(images))
+    model = keras.Model(images, keras.layers.Dense(3, name="head")(features))
+    optimizer = LearnedOptimizer(folder)
+    assert optimizer.get_config()["parameters"] == "convolutions"
+    found = owners(load_optimizer(folder), model.trainable_variables, "convolutions")
+    assert dict(zip([v.path for v in model.trainable_variables], found, strict=True)) == {
+        "stem/kernel": 0,
+        "stem/bias": 1,
+        "head/kernel": 1,
+        "head/bias": 1,
+    }
+    attention, conv1d = (tf.Variable(tf.zeros([2, 2, 2]), name=name) for name in ("query/kernel", "conv1d_3/kernel"))
+    assert owners(load_optimizer(folder), [attention, conv1d], "convolutions") == [1, 0]
+    model.compile(optimizer, crossentropy())
+    model.fit(*data(16), batch_size=8, verbose=0)
+    assert LearnedOptimizer("cifar10").get_config()["parameters"] == "convolutions"
 
 
 def test_state_that_is_no_vector_and_options_of_keras(tmp_path: Path) -> None:

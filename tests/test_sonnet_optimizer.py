@@ -82,7 +82,7 @@ def test_apply_makes_the_librarys_updates(make_net: Callable[[], Any], config: d
             parameter.assign_add(updates[name])
     expected = [parameter.numpy() for parameter in parameters]
 
-    optimizer = LearnedOptimizer(folder)
+    optimizer = LearnedOptimizer(folder, guard=False)  # untrained: it diverges
     for parameter, value in zip(parameters, start, strict=True):
         parameter.assign(value)
     apply = tf.function(lambda: optimizer.apply(gradients(), parameters))

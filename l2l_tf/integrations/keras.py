@@ -39,6 +39,8 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
         idle_rows: whether rows of an embedding that have no gradient in a step are updated too, as the optimizer was
             trained to: it remembers their last gradients. Otherwise they and their state stay as they are, which needs
             sparse gradients: Keras's `clipnorm` and accumulation of gradients make them dense.
+        guard: whether to watch for divergence, set the model back to where it still improved and damp the updates; see
+            `l2l_tf.integrations.guard`. Without divergence it changes nothing. False: the optimizer as it was trained.
         **options: what every Keras optimizer takes (`clipnorm`, `weight_decay`, ...).
 
     Raises:
@@ -51,6 +53,7 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
         parameters: Patterns | None = None,
         learning_rate: Any = 1.0,
         idle_rows: bool = True,
+        guard: bool = True,
         **options: Any,
     ):
         if keras.backend.backend() != "tensorflow":
@@ -61,38 +64,51 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
         if parameters is None and optimizer.groups[0].parameters == ["conv_*/w"]:  # Sonnet's names, never Keras's
             parameters = CONVOLUTIONS
         self._optimizer = regrouped(optimizer, parameters)
-        self._config = {"source": files, "parameters": _as_lists(parameters), "idle_rows": idle_rows}
+        self._config = {"source": files, "parameters": _as_lists(parameters), "idle_rows": idle_rows, "guard": guard}
 
     def build(self, variables: Sequence[Any]) -> None:
         """Makes the state h_0 of the variables."""
         if self.built:
             return
         super().build(variables)
-        parameters, idle_rows = self._config["parameters"], self._config["idle_rows"]
-        self._updates = VariableUpdates(self._optimizer, variables, parameters, idle_rows)
+        settings = {name: self._config[name] for name in ("parameters", "idle_rows", "guard")}
+        self._updates = VariableUpdates(self._optimizer, variables, **settings)
         with tf.init_scope():  # `fit` builds its optimizer while it traces the training step
             self._states = [
                 [self._state_variable(value, f"block_{index}_state_{part}") for part, value in enumerate(block)]
                 for index, block in enumerate(self._updates.initial_state())
             ]
+            watch = enumerate(self._updates.watch(variables))
+            self._watch = [self._state_variable(value, f"guard_{index}") for index, value in watch]
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """One step of one variable; Keras itself updates all together."""
-        self._update([gradient], [variable], [[part.value for part in block] for block in self._states], learning_rate)
+        self._update([gradient], [variable], *self._tensors(), learning_rate)
 
     def _distributed_tf_update_step(self, distribution: Any, grads_and_vars: Any, learning_rate: Any) -> None:
-        """What `apply` calls with all gradients that there are, once more for each replica."""
+        """What `apply` calls with all gradients that there are; the strategy calls `_update` for each replica."""
         gradients, variables = ([pair[k] for pair in grads_and_vars] for k in (0, 1))
-        states = [[part.value for part in block] for block in self._states]
-        arguments = gradients, variables, states, learning_rate
+        arguments = gradients, variables, *self._tensors(), learning_rate
         distribution.extended.update(variables[0], lambda _, *args: self._update(*args), arguments, group=False)
+        if self._updates.guard and tf.executing_eagerly():
+            self._updates.guard.say(self._watch)
 
-    def _update(self, gradients: Sequence[Any], variables: Sequence[Any], states: Any, learning_rate: Any) -> None:
+    def _tensors(self) -> tuple[list[list[tf.Variable]], list[tf.Variable]]:
+        return [[part.value for part in block] for block in self._states], [part.value for part in self._watch]
+
+    def _update(
+        self, gradients: Sequence[Any], variables: Sequence[Any], states: Any, watch: Any, learning_rate: Any
+    ) -> None:
         given = {self._get_variable_index(v): (g, v) for g, v in zip(gradients, variables, strict=True)}
-        every = [given.get(k, (None, None))[0] for k in range(len(self._updates.shapes))]
-        for k, update in enumerate(self._updates(every, states)):
-            if update is not None:
-                self.assign_add(given[k][1], tf.cast(learning_rate, update.dtype) * update)
+        every = [given.get(k, (None, None)) for k in range(len(self._updates.shapes))]
+        values = [v.value if isinstance(v, keras.Variable) else v for _, v in every]
+        self._updates.apply([gradient for gradient, _ in every], values, learning_rate, states, watch)
+
+    def finalize_variable_values(self, var_list: Any) -> None:
+        """What Keras calls at the end of `fit`: says if the guard has intervened."""
+        super().finalize_variable_values(var_list)
+        if self.built and self._updates.guard:
+            self._updates.guard.say(self._watch)
 
     def get_config(self) -> dict[str, Any]:
         """What makes the same optimizer again, φ included."""

@@ -25,9 +25,12 @@ class LearnedOptimizer(snt.Optimizer):
             1, the default, is the optimizer as it was trained.
         idle_rows: whether rows of an embedding that have no gradient in a step are updated too, as the optimizer was
             trained to: it remembers their last gradients. Otherwise they and their state stay as they are.
+        guard: whether to watch for divergence, set the model back to where it still improved and damp the updates; see
+            `l2l_tf.integrations.guard`. Without divergence it changes nothing. False: the optimizer as it was trained.
 
     Attributes:
         state: h as variables, by block of coordinates; made by the first `apply`, saved by `tf.train.Checkpoint`.
+        watch: the guard's state as variables; the first one counts its interventions.
 
     Raises:
         InputError: the source is missing or damaged.
@@ -39,13 +42,15 @@ class LearnedOptimizer(snt.Optimizer):
         parameters: Patterns | None = None,
         learning_rate: float | tf.Variable = 1.0,
         idle_rows: bool = True,
+        guard: bool = True,
         name: str | None = None,
     ):
         super().__init__(name)
         self.learning_rate = learning_rate
         self.state: list[list[tf.Variable]] = []
+        self.watch: list[tf.Variable] = []
         self._optimizer = regrouped(load_optimizer(source), parameters)
-        self._parameters, self._idle_rows = parameters, idle_rows
+        self._parameters, self._idle_rows, self._guard = parameters, idle_rows, guard
         self._updates: VariableUpdates | None = None
         self._references: list[object] = []
 
@@ -67,16 +72,17 @@ class LearnedOptimizer(snt.Optimizer):
             self._updates = self._initialize(parameters)
         if self._references != [parameter.ref() for parameter in parameters]:
             raise InputError("parameters: must be those of the first call, in the same order")
-        for proposed, parameter in zip(self._updates(updates, self.state), parameters, strict=True):
-            if proposed is not None:
-                parameter.assign_add(tf.cast(tf.cast(self.learning_rate, proposed.dtype) * proposed, parameter.dtype))
+        self._updates.apply(updates, parameters, self.learning_rate, self.state, self.watch)
+        if self._updates.guard and tf.executing_eagerly():
+            self._updates.guard.say(self.watch)
 
     def _initialize(self, parameters: Sequence[tf.Variable]) -> VariableUpdates:
         self._references = [parameter.ref() for parameter in parameters]
-        updates = VariableUpdates(self._optimizer, parameters, self._parameters, self._idle_rows)
+        updates = VariableUpdates(self._optimizer, parameters, self._parameters, self._idle_rows, self._guard)
         with tf.init_scope():  # the first call may be within a tf.function
             for (
                 block
             ) in updates.initial_state():  # appended, not assigned: a checkpoint read before waits for this list
                 self.state.append([tf.Variable(part, trainable=False, name="state") for part in block])
+            self.watch.extend(tf.Variable(part, trainable=False, name="watch") for part in updates.watch(parameters))
         return updates

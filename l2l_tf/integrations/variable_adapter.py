@@ -11,6 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 from l2l_tf.errors import InputError
+from l2l_tf.integrations.guard import Guard
 from l2l_tf.names import short_names
 from l2l_tf.optimizers import CoordinatewiseOptimizer, Group, ParameterGroups
 from l2l_tf.xla import compiled
@@ -33,6 +34,7 @@ class VariableUpdates:
         parameters: see `owners`.
         idle_rows: whether rows of a variable that have no entry in a sparse gradient are updated too: an optimizer
             with a memory moves on where the gradient is zero. Otherwise they and their state stay as they are.
+        guard: whether a `Guard` watches over the updates.
 
     Raises:
         InputError: as `owners`.
@@ -44,7 +46,9 @@ class VariableUpdates:
         variables: Sequence[Any],
         parameters: Patterns | None = None,
         idle_rows: bool = True,
+        guard: bool = True,
     ):
+        self.guard = Guard() if guard else None
         self.shapes = [tf.TensorShape(variable.shape) for variable in variables]
         self._idle_rows = idle_rows
         self._groups = []
@@ -58,6 +62,44 @@ class VariableUpdates:
     def initial_state(self) -> list[list[tf.Tensor]]:
         """h_0: for each block of each group its tensors."""
         return [block for _, group in self._groups for block in group.initial_state()]
+
+    def watch(self, variables: Sequence[Any]) -> list[tf.Tensor]:
+        """The guard's state at the start, without a guard nothing."""
+        return self.guard.initial_state(variables) if self.guard else []
+
+    def apply(
+        self,
+        gradients: Sequence[Any],
+        variables: Sequence[tf.Variable | None],
+        learning_rate: Any,
+        state: State,
+        watch: Sequence[tf.Variable],
+    ) -> None:
+        """θ_{t+1} = θ_t + learning_rate · g_t, unless the guard thinks better of it.
+
+        Args:
+            gradients: ∇_t, dense, sparse or None, where nothing changes.
+            variables: θ_t; may be None where the gradient is.
+            state, watch: h_t and the guard's state; changed in place.
+        """
+        additions = [
+            None if update is None else tf.cast(learning_rate, update.dtype) * update
+            for update in self(gradients, state)
+        ]
+        if self.guard:
+            there = zip(gradients, additions, strict=True)
+            dense = [None if addition is None else tf.convert_to_tensor(gradient) for gradient, addition in there]
+            additions, set_back = self.guard(dense, additions, variables, watch)
+            tf.cond(set_back, lambda: self._restart(state), lambda: False)
+        for variable, addition in zip(variables, additions, strict=True):
+            if variable is not None and addition is not None:
+                variable.assign_add(tf.cast(addition, variable.dtype))
+
+    def _restart(self, state: State) -> bool:
+        for block, initial in zip(state, self.initial_state(), strict=True):
+            for part, value in zip(block, initial, strict=True):
+                part.assign(value)
+        return True
 
     def __call__(self, gradients: Sequence[Any], state: State) -> list[tf.Tensor | None]:
         """∇_t, dense, sparse or None, to g_t of the variables' shapes; `state` becomes h_{t+1}.
