@@ -64,10 +64,10 @@ def test_the_meta_gradient_is_that_of_the_sum() -> None:
 @pytest.mark.parametrize(
     ("members", "weights", "line"),
     [
-        ([], None, "optimizee.members=.*at least one"),
-        ([SGD(0.1)], None, "optimizee.members=SGD: must be of type Optimizee"),
-        ([Simple()], [1.0, 2.0], "optimizee.weights=.*must be 1 numbers above 0"),
-        ([Simple()], [0.0], "optimizee.weights=.*above 0"),
+        ([], None, "members=.*at least one"),
+        ([SGD(0.1)], None, "members=SGD: must be of type Optimizee"),
+        ([Simple()], [1.0, 2.0], "weights=.*must be 1 numbers above 0"),
+        ([Simple()], [0.0], "weights=.*above 0"),
     ],
 )
 def test_wrong_members_or_weights_are_refused(members: list, weights: list | None, line: str) -> None:

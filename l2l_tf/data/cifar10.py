@@ -64,7 +64,7 @@ def load_cifar10(
         InputError: unknown split or labels; `shrink_by` does not divide 32; the data is missing, damaged, or has
             another SHA-256.
     """
-    boolean("data.verify", verify)
+    boolean("verify", verify)
     kept = None if labels is None else _label_numbers(labels)
     part = _read_part(folder(directory), part_of(split), verify)
     images = shrink(take_split(part, split, VALIDATION_ONE_IN), shrink_by)

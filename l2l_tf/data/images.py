@@ -74,10 +74,10 @@ def shrink(images: Images, factor: int) -> Images:
         InputError: `factor` is below 1 or does not divide height and width.
     """
     height, width = images.images.shape[1:3]
-    if at_least("data.shrink_by", factor, 1) == 1:
+    if at_least("shrink_by", factor, 1) == 1:
         return images
     if height % factor or width % factor:
-        raise InputError(f"data.shrink_by={factor}: must divide the images' height and width, {height} and {width}")
+        raise InputError(f"shrink_by={factor}: must divide the images' height and width, {height} and {width}")
     sums = np.zeros_like(images.images[:, ::factor, ::factor], np.float32)
     for row, column in np.ndindex(factor, factor):
         sums += images.images[:, row::factor, column::factor]

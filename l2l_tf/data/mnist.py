@@ -51,7 +51,7 @@ def load_mnist(directory: str | Path = "data", split: str = "train", verify: boo
         InputError: unknown split; a file is missing, is not IDX, is cut short or has another SHA-256; images and
             labels do not fit together.
     """
-    boolean("data.verify", verify)
+    boolean("verify", verify)
     return take_split(_read_part(folder(directory), part_of(split), verify), split, VALIDATION_ONE_IN)
 
 

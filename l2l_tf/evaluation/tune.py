@@ -42,9 +42,9 @@ def tune(
     Raises:
         InputError: a bad argument, or no best rate inside the widest grid.
     """
-    at_least("tuning.window", window, 1)
+    at_least("window", window, 1)
     if window > steps:
-        raise InputError(f"tuning.window={window}: must be at most steps={steps}")
+        raise InputError(f"window={window}: must be at most steps={steps}")
     finals_of: dict[float, list[float]] = {}  # the final losses of each rate's first problems
     bar = tqdm(desc=progress, unit="rate", disable=progress is None, leave=False)
 

@@ -38,11 +38,11 @@ def tune(
     Raises:
         InputError: a bad argument, or no best rate inside the widest grid.
     """
-    at_least("tuning.problems", problems, 1)
-    at_least("tuning.per_decade", per_decade, 1)
-    if positive("tuning.low", low) > positive("tuning.high", high):
-        raise InputError(f"tuning.low={low}: must be at most tuning.high={high}")
-    finals = at_least("tuning.finals", problems if finals is None else finals, problems)
+    at_least("problems", problems, 1)
+    at_least("per_decade", per_decade, 1)
+    if positive("low", low) > positive("high", high):
+        raise InputError(f"low={low}: must be at most high={high}")
+    finals = at_least("finals", problems if finals is None else finals, problems)
     losses: dict[int, float] = {}  # by k
     counts: dict[int, int] = {}
 

@@ -38,10 +38,10 @@ class Replay:
     whole_below: int = 1024
 
     def __post_init__(self) -> None:
-        at_least("schedule.replay.block_size", self.block_size, 1)
-        at_least("schedule.replay.whole_below", self.whole_below, 0)
-        if positive("schedule.replay.fraction", self.fraction) > 1:
-            raise InputError(f"schedule.replay.fraction={self.fraction}: must be above 0 and at most 1")
+        at_least("block_size", self.block_size, 1)
+        at_least("whole_below", self.whole_below, 0)
+        if positive("fraction", self.fraction) > 1:
+            raise InputError(f"fraction={self.fraction}: must be above 0 and at most 1")
 
 
 @dataclass(frozen=True)
@@ -66,13 +66,13 @@ class Validation:
     compile: bool = False
 
     def __post_init__(self) -> None:
-        at_least("schedule.validation.every", self.every, 1)
-        at_least("schedule.validation.problems", self.problems, 1, MOST_PROBLEMS)
-        at_least("schedule.validation.window", self.window, 1)
-        instance_of("schedule.validation.geometric", self.geometric, bool)
-        instance_of("schedule.validation.compile", self.compile, bool)
+        at_least("every", self.every, 1)
+        at_least("problems", self.problems, 1, MOST_PROBLEMS)
+        at_least("window", self.window, 1)
+        instance_of("geometric", self.geometric, bool)
+        instance_of("compile", self.compile, bool)
         if self.patience is not None:
-            at_least("schedule.validation.patience", self.patience, 1)
+            at_least("patience", self.patience, 1)
 
     def loss(self, curves: np.ndarray) -> float:
         """The validation loss from losses [problems, steps + 1]; infinite if a run diverged."""
@@ -132,51 +132,46 @@ class Schedule:
             ("epochs", None),
             ("problems", MOST_PROBLEMS),
         ):
-            at_least(f"schedule.{name}", getattr(self, name), 1, most)
-        at_least("schedule.optimizations", self.optimizations, 1, MOST_OPTIMIZATIONS)
+            at_least(name, getattr(self, name), 1, most)
+        at_least("optimizations", self.optimizations, 1, MOST_OPTIMIZATIONS)
         if self.steps % self.unroll:
-            raise InputError(f"schedule.steps={self.steps}: must be a multiple of schedule.unroll={self.unroll}")
+            raise InputError(f"steps={self.steps}: must be a multiple of unroll={self.unroll}")
         if self.shortest is not None and (
-            at_least("schedule.shortest", self.shortest, 1) % self.unroll or self.shortest > self.steps
+            at_least("shortest", self.shortest, 1) % self.unroll or self.shortest > self.steps
         ):
             raise InputError(
-                f"schedule.shortest={self.shortest}: must be a multiple of schedule.unroll={self.unroll} "
-                f"and at most schedule.steps={self.steps}"
+                f"shortest={self.shortest}: must be a multiple of unroll={self.unroll} and at most steps={self.steps}"
             )
-        positive("schedule.learning_rate", self.learning_rate)
-        one_of("schedule.decay", self.decay, ("none", "cosine"))
+        positive("learning_rate", self.learning_rate)
+        one_of("decay", self.decay, ("none", "cosine"))
         if self.clip_norm is not None:
-            positive("schedule.clip_norm", self.clip_norm)
+            positive("clip_norm", self.clip_norm)
         if isinstance(self.weights, str):
-            one_of("schedule.weights", self.weights, ("all", "final", "inverse_loss"))
+            one_of("weights", self.weights, ("all", "final", "inverse_loss"))
         elif not isinstance(self.weights, Sequence) or len(self.weights) != self.steps:
             raise InputError(
-                f"schedule.weights={shown(self.weights)}: must be all, final, inverse_loss or a list of "
-                f"schedule.steps={self.steps} numbers"
+                f"weights={shown(self.weights)}: must be all, final, inverse_loss or a list of "
+                f"steps={self.steps} numbers"
             )
         else:
             for index, weight in enumerate(cast(Sequence[float], self.weights)):
-                at_least(f"schedule.weights.{index}", weight, 0.0)
+                at_least(f"weights.{index}", weight, 0.0)
             if not np.asarray(self.weights, np.float32).any():
-                raise InputError(f"schedule.weights={shown(self.weights)}: must have one above 0")
+                raise InputError(f"weights={shown(self.weights)}: must have one above 0")
         if self.shortest is not None and self.weights not in ("all", "inverse_loss"):
             raise InputError(
-                f"schedule.weights={shown(self.weights)}: must be all or inverse_loss with schedule.shortest="
+                f"weights={shown(self.weights)}: must be all or inverse_loss with shortest="
                 f"{self.shortest}, for most optimizations would end before the steps that count"
             )
-        boolean("schedule.second_derivatives", self.second_derivatives)
+        boolean("second_derivatives", self.second_derivatives)
         if self.curvature_limit is not None:
-            at_least("schedule.curvature_limit", self.curvature_limit, 0.0)
-        if self.at_once is not None and at_least("schedule.at_once", self.at_once, 1) > self.optimizations:
-            raise InputError(
-                f"schedule.at_once={self.at_once}: must be at most schedule.optimizations={self.optimizations}"
-            )
-        instance_of("schedule.replay", self.replay, Replay)
-        instance_of("schedule.validation", self.validation, Validation)
+            at_least("curvature_limit", self.curvature_limit, 0.0)
+        if self.at_once is not None and at_least("at_once", self.at_once, 1) > self.optimizations:
+            raise InputError(f"at_once={self.at_once}: must be at most optimizations={self.optimizations}")
+        instance_of("replay", self.replay, Replay)
+        instance_of("validation", self.validation, Validation)
         if self.validation.window > self.steps:
-            raise InputError(
-                f"schedule.validation.window={self.validation.window}: must be at most schedule.steps={self.steps}"
-            )
+            raise InputError(f"validation.window={self.validation.window}: must be at most steps={self.steps}")
 
     def turn(self, update: int) -> list[int]:
         """Which of the optimizations advance in meta-update number `update` (from 0)."""

@@ -66,9 +66,9 @@ def convnet(
     """
     for key, sizes in (("channels", channels), ("units", units)):
         if isinstance(sizes, str) or not isinstance(sizes, Sequence) or len(sizes) > MOST_LAYERS:
-            raise InputError(f"optimizee.module.{key}={shown(sizes)}: must be a list of at most {MOST_LAYERS} sizes")
+            raise InputError(f"{key}={shown(sizes)}: must be a list of at most {MOST_LAYERS} sizes")
         for size in sizes:
-            at_least(f"optimizee.module.{key}", size, 1, MOST_UNITS)
+            at_least(key, size, 1, MOST_UNITS)
     for key, size in (("kernel", kernel), ("pool", pool), ("classes", classes)):
-        at_least(f"optimizee.module.{key}", size, 1, MOST_UNITS)
+        at_least(key, size, 1, MOST_UNITS)
     return ConvNet(channels, kernel, pool, units, classes)

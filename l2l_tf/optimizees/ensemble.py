@@ -28,14 +28,14 @@ class Ensemble(Optimizee):
 
     def __init__(self, members: Sequence[Optimizee], weights: Sequence[float] | None = None):
         if isinstance(members, str | Mapping) or not isinstance(members, Sequence) or not members:
-            raise InputError(f"optimizee.members={members}: must be a list of at least one optimizee")
+            raise InputError(f"members={members}: must be a list of at least one optimizee")
         for member in members:
-            instance_of("optimizee.members", member, Optimizee)
+            instance_of("members", member, Optimizee)
         self.members = list(members)
         given = [1.0] * len(members) if weights is None else weights
-        self.weights = [at_least("optimizee.weights", weight, 0.0) for weight in given]
+        self.weights = [at_least("weights", weight, 0.0) for weight in given]
         if len(self.weights) != len(members) or 0.0 in self.weights:
-            raise InputError(f"optimizee.weights={weights}: must be {len(members)} numbers above 0, one a member")
+            raise InputError(f"weights={weights}: must be {len(members)} numbers above 0, one a member")
         self.vectorize = all(member.vectorize for member in members)
         self.compile = all(member.compile for member in members)
 

@@ -12,9 +12,9 @@ MOST_LAYERS, MOST_UNITS = 100, 10_000
 
 def mlp(layers: int = 1, units: int = 20, activation: str = "sigmoid", classes: int = 10) -> snt.Module:
     """Images [batch, height, width, channels] to logits [batch, classes] through `layers` layers of `units` units."""
-    at_least("optimizee.module.layers", layers, 0, MOST_LAYERS)
-    at_least("optimizee.module.units", units, 1, MOST_UNITS)
-    at_least("optimizee.module.classes", classes, 1, MOST_UNITS)
-    one_of("optimizee.module.activation", activation, ACTIVATIONS)
+    at_least("layers", layers, 0, MOST_LAYERS)
+    at_least("units", units, 1, MOST_UNITS)
+    at_least("classes", classes, 1, MOST_UNITS)
+    one_of("activation", activation, ACTIVATIONS)
     sizes = [units] * layers + [classes]
     return snt.Sequential([snt.Flatten(), snt.nets.MLP(sizes, activation=ACTIVATIONS[activation])])

@@ -30,15 +30,15 @@ class Quadratic(Optimizee):
         initial_deviation: float = 1.0,
         distribution: Literal["gaussian", "uniform"] = "gaussian",
     ):
-        self.dimension = at_least("optimizee.dimension", dimension, 1)
-        self.functions = at_least("optimizee.functions", functions, 1)
-        self.initial_deviation = at_least("optimizee.initial_deviation", initial_deviation, 0.0)
+        self.dimension = at_least("dimension", dimension, 1)
+        self.functions = at_least("functions", functions, 1)
+        self.initial_deviation = at_least("initial_deviation", initial_deviation, 0.0)
         if functions * dimension**2 > MOST_ENTRIES:
             raise InputError(
-                f"optimizee.dimension={dimension}: with optimizee.functions={functions} W has "
+                f"dimension={dimension}: with functions={functions} W has "
                 f"{functions * dimension**2:.3g} entries, must have at most {MOST_ENTRIES:.3g}"
             )
-        one_of("optimizee.distribution", distribution, ("gaussian", "uniform"))
+        one_of("distribution", distribution, ("gaussian", "uniform"))
         self.draw = tf.random.stateless_normal if distribution == "gaussian" else tf.random.stateless_uniform
 
     def init(self, seed: tf.Tensor) -> Parameters:

@@ -69,7 +69,7 @@ class RandomNetworks(Optimizee):
 
     def __init__(self, data: Sequence[Images], kinds: Sequence[str] = (), compile: bool = True):
         names = list(kinds) or list(KINDS)
-        self.kinds = [KINDS[one_of("optimizee.kinds", name, KINDS)] for name in dict.fromkeys(names)]
+        self.kinds = [KINDS[one_of("kinds", name, KINDS)] for name in dict.fromkeys(names)]
         self.draw = tf.constant([list(dict.fromkeys(names)).index(name) for name in names])
         self.compile = compile
         self.images = tf.concat([tf.constant(part.images[:, 0, 0]) for part in data], axis=0)

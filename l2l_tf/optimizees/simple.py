@@ -20,9 +20,9 @@ class Simple(Optimizee):
     """
 
     def __init__(self, variables: int = 1, initial_value: float = 1.0):
-        self.variables = at_least("optimizee.variables", variables, 1, MOST_VARIABLES)
+        self.variables = at_least("variables", variables, 1, MOST_VARIABLES)
         if not is_number(initial_value):
-            raise InputError(f"optimizee.initial_value={shown(initial_value)}: must be a finite number")
+            raise InputError(f"initial_value={shown(initial_value)}: must be a finite number")
         self.initial_value = initial_value
 
     def init(self, seed: tf.Tensor) -> Parameters:

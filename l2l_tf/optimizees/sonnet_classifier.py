@@ -46,33 +46,36 @@ class SonnetClassifier(Optimizee):
         arguments: Mapping[str, Any] | None = None,
         subset: Sequence[int] | None = None,
     ):
-        self.batch_size = at_least("optimizee.batch_size", batch_size, 1)
-        self.initial_deviation = at_least("optimizee.initial_deviation", initial_deviation, 0.0)
-        self.initial_means = _means("optimizee.initial_means", initial_means)
-        self.vectorize = boolean("optimizee.vectorize", vectorize)
-        self.compile = boolean("optimizee.compile", compile)
-        instance_of("optimizee.arguments", arguments or {}, Mapping)
+        self.batch_size = at_least("batch_size", batch_size, 1)
+        self.initial_deviation = at_least("initial_deviation", initial_deviation, 0.0)
+        self.initial_means = _means("initial_means", initial_means)
+        self.vectorize = boolean("vectorize", vectorize)
+        self.compile = boolean("compile", compile)
+        instance_of("arguments", arguments or {}, Mapping)
         self.arguments = dict(arguments or {})
-        instance_of("optimizee.data", data, Images)
-        self.subset = None if subset is None else _range("optimizee.subset", subset)
+        instance_of("data", data, Images)
+        self.subset = None if subset is None else _range("subset", subset)
         self.images = tf.constant(data.images)
         self.labels = tf.constant(data.labels)
         if not callable(module):
-            raise InputError(f"optimizee.module={shown(module)}: must make a module when it is called; _partial_ does")
-        with snt.functional.variables():
-            built = module()
+            raise InputError(f"module={shown(module)}: must make a module when it is called; _partial_ does")
+        try:
+            with snt.functional.variables():
+                built = module()
+        except InputError as error:
+            raise InputError(f"module.{error}") from error
         self._net = snt.functional.transform_with_state(lambda images: built(images, **self.arguments))
         one_image = self._inputs(self.images[:1])
         params, self._state = self._net.init(one_image)
         logits, labels = self._net.apply(params, self._state, one_image)[0].shape[-1], int(data.labels.max()) + 1
         if logits < labels:
-            raise InputError(f"optimizee.module: makes {logits} logits for {labels} labels: must make one for each")
+            raise InputError(f"module: makes {logits} logits for {labels} labels: must make one for each")
         names = short_names([reference.deref().name for reference in params])
         self._references = dict(zip(names, params, strict=True))
         self.shapes = {name: reference.deref().shape for name, reference in self._references.items()}
         for pattern in self.initial_means:
             if not any(fnmatchcase(name, pattern) for name in self.shapes):
-                raise InputError(f"optimizee.initial_means.{pattern}: matches none of {', '.join(self.shapes)}")
+                raise InputError(f"initial_means.{pattern}: matches none of {', '.join(self.shapes)}")
 
     def init(self, seed: tf.Tensor) -> Parameters:
         """θ_0, IID Gaussian, under the names of the module's variables (`linear_0/w`)."""

@@ -54,13 +54,13 @@ class MomentumMLP(snt.Module, CoordinatewiseOptimizer):
         block_size: int = 16384,
     ):
         super().__init__(name="momentum_mlp")
-        self.decays = tf.constant([[below_one("optimizer.decays", beta)] for beta in decays])
-        self.second_decays = tf.constant([[below_one("optimizer.second_decays", gamma)] for gamma in second_decays])
-        self.learning_rate = positive("optimizer.learning_rate", learning_rate)
-        self.rate_range = at_least("optimizer.rate_range", rate_range, 0.0)
-        self.block_size = at_least("optimizer.block_size", block_size, 1)
+        self.decays = tf.constant([[below_one("decays", beta)] for beta in decays])
+        self.second_decays = tf.constant([[below_one("second_decays", gamma)] for gamma in second_decays])
+        self.learning_rate = positive("learning_rate", learning_rate)
+        self.rate_range = at_least("rate_range", rate_range, 0.0)
+        self.block_size = at_least("block_size", block_size, 1)
         momenta = 1 + len(decays)
-        sizes = [at_least("optimizer.hidden", size, 1) for size in hidden]
+        sizes = [at_least("hidden", size, 1) for size in hidden]
         inputs = [2 * momenta + len(second_decays), *sizes]  # see `update`
         draws = tf.constant(seeds.generator(seed, "optimizer").integers(2**31, size=[len(sizes), 2]), tf.int32)
         self.weights = [

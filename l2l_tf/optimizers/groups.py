@@ -26,11 +26,11 @@ class Group:
     parameters: Sequence[str] = ("*",)
 
     def __post_init__(self) -> None:
-        instance_of("optimizer.groups: optimizer", self.optimizer, CoordinatewiseOptimizer)
+        instance_of("groups: optimizer", self.optimizer, CoordinatewiseOptimizer)
         parameters = self.parameters
         listed = isinstance(parameters, Sequence) and not isinstance(parameters, str)
         if not listed or not parameters or not all(isinstance(pattern, str) for pattern in parameters):
-            raise InputError(f"optimizer.groups: parameters={shown(parameters)}: must be a list of name patterns")
+            raise InputError(f"groups: parameters={shown(parameters)}: must be a list of name patterns")
 
     def split(self, vectors: tf.Tensor, block_size: int | None = None) -> list[tf.Tensor]:
         """Cuts vectors [..., n] into nearly equal blocks, of at most the optimizer's `block_size` unless one is given.
@@ -81,8 +81,8 @@ class ParameterGroups:
 
     def __init__(self, groups: Sequence[Group | Mapping[str, Any]], compile: bool = True):
         if isinstance(groups, str) or not isinstance(groups, Sequence) or not 0 < len(groups) <= MOST_GROUPS:
-            raise InputError(f"optimizer.groups={shown(groups)}: must be a list of 1 to {MOST_GROUPS} groups")
-        boolean("optimizer.compile", compile)
+            raise InputError(f"groups={shown(groups)}: must be a list of 1 to {MOST_GROUPS} groups")
+        boolean("compile", compile)
         self.groups = [group if isinstance(group, Group) else _group(group) for group in groups]
         self._updates = [
             compiled(group.optimizer.update)
@@ -154,11 +154,11 @@ class ParameterGroups:
 
 
 def _group(settings: Mapping[str, Any]) -> Group:
-    instance_of("optimizer.groups: group", settings, Mapping)
+    instance_of("groups: group", settings, Mapping)
     for name in settings:
-        one_of("optimizer.groups: key", name, ("optimizer", "parameters"))
+        one_of("groups: key", name, ("optimizer", "parameters"))
     if "optimizer" not in settings:
-        raise InputError("optimizer.groups: optimizer: is missing")
+        raise InputError("groups: optimizer: is missing")
     return Group(**settings)
 
 

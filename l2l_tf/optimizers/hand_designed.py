@@ -20,7 +20,7 @@ class HandDesigned(CoordinatewiseOptimizer):
 
     def __init__(self, learning_rate: Rate):
         if not tf.is_tensor(learning_rate):
-            positive("optimizer.learning_rate", learning_rate)
+            positive("learning_rate", learning_rate)
         self.learning_rate = learning_rate
 
 
@@ -46,8 +46,8 @@ class Momentum(HandDesigned):
 
     def __init__(self, learning_rate: Rate, momentum: float = 0.9, dampening: float | None = None):
         super().__init__(learning_rate)
-        self.momentum = below_one("optimizer.momentum", momentum)
-        self.dampening = below_one("optimizer.dampening", momentum if dampening is None else dampening)
+        self.momentum = below_one("momentum", momentum)
+        self.dampening = below_one("dampening", momentum if dampening is None else dampening)
 
     def init(self, coordinates: tf.Tensor) -> State:
         """v = 0, and whether this is the first step."""
@@ -68,7 +68,7 @@ class NAG(HandDesigned):
 
     def __init__(self, learning_rate: Rate, momentum: float = 0.9):
         super().__init__(learning_rate)
-        self.momentum = below_one("optimizer.momentum", momentum)
+        self.momentum = below_one("momentum", momentum)
 
     def init(self, coordinates: tf.Tensor) -> State:
         """v = 0."""
@@ -89,9 +89,9 @@ class RMSprop(HandDesigned):
 
     def __init__(self, learning_rate: Rate, alpha: float = 0.99, epsilon: float = 1e-8, momentum: float = 0.0):
         super().__init__(learning_rate)
-        self.alpha = below_one("optimizer.alpha", alpha)
-        self.epsilon = at_least("optimizer.epsilon", epsilon, 0.0)
-        self.momentum = below_one("optimizer.momentum", momentum)
+        self.alpha = below_one("alpha", alpha)
+        self.epsilon = at_least("epsilon", epsilon, 0.0)
+        self.momentum = below_one("momentum", momentum)
 
     def init(self, coordinates: tf.Tensor) -> State:
         """m = v = 0."""
@@ -111,9 +111,9 @@ class Adam(HandDesigned):
 
     def __init__(self, learning_rate: Rate, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-8):
         super().__init__(learning_rate)
-        self.beta_1 = below_one("optimizer.beta_1", beta_1)
-        self.beta_2 = below_one("optimizer.beta_2", beta_2)
-        self.epsilon = at_least("optimizer.epsilon", epsilon, 0.0)
+        self.beta_1 = below_one("beta_1", beta_1)
+        self.beta_2 = below_one("beta_2", beta_2)
+        self.epsilon = at_least("epsilon", epsilon, 0.0)
 
     def init(self, coordinates: tf.Tensor) -> State:
         """m = v = 0, t = 0."""
@@ -147,7 +147,7 @@ class AdamW(Adam):
         epsilon: float = 1e-8,
     ):
         super().__init__(learning_rate, beta_1, beta_2, epsilon)
-        self.weight_decay = at_least("optimizer.weight_decay", weight_decay, 0.0)
+        self.weight_decay = at_least("weight_decay", weight_decay, 0.0)
 
     def init(self, coordinates: tf.Tensor) -> State:
         """ADAM's, and θ_0."""
@@ -165,7 +165,7 @@ class AdaGrad(HandDesigned):
 
     def __init__(self, learning_rate: Rate, epsilon: float = 1e-10):
         super().__init__(learning_rate)
-        self.epsilon = at_least("optimizer.epsilon", epsilon, 0.0)
+        self.epsilon = at_least("epsilon", epsilon, 0.0)
 
     def init(self, coordinates: tf.Tensor) -> State:
         """s = 0."""

@@ -25,11 +25,11 @@ def layer_sizes(layers: Sequence[int], features: int) -> list[int]:
         InputError: they are.
     """
     if isinstance(layers, str) or not isinstance(layers, Sequence) or len(layers) > MOST_LAYERS:
-        raise InputError(f"optimizer.layers={shown(layers)}: must be a list of at most {MOST_LAYERS} layers' sizes")
-    sizes = [at_least("optimizer.layers", size, 1) for size in layers]
+        raise InputError(f"layers={shown(layers)}: must be a list of at most {MOST_LAYERS} layers' sizes")
+    sizes = [at_least("layers", size, 1) for size in layers]
     weights = sum(4 * size * (before + size) for before, size in pairwise([features, *sizes]))
     if weights > MOST_WEIGHTS:
-        raise InputError(f"optimizer.layers={shown(layers)}: makes {weights:.3g} weights, more than {MOST_WEIGHTS:.2g}")
+        raise InputError(f"layers={shown(layers)}: makes {weights:.3g} weights, more than {MOST_WEIGHTS:.2g}")
     return sizes
 
 
@@ -83,10 +83,10 @@ class CoordinatewiseLSTM(snt.Module, CoordinatewiseOptimizer):
     ):
         super().__init__(name="lstm_optimizer")
         self.preprocessing = Identity() if preprocessing is None else preprocessing
-        instance_of("optimizer.preprocessing", self.preprocessing, Preprocessing)
-        self.output_scale = positive("optimizer.output_scale", output_scale)
-        self.block_size = at_least("optimizer.block_size", block_size, 1)
-        self.dtype = tf.as_dtype(one_of("optimizer.dtype", dtype, DTYPES))
+        instance_of("preprocessing", self.preprocessing, Preprocessing)
+        self.output_scale = positive("output_scale", output_scale)
+        self.block_size = at_least("block_size", block_size, 1)
+        self.dtype = tf.as_dtype(one_of("dtype", dtype, DTYPES))
         sizes = layer_sizes(layers, self.preprocessing.features)
         inputs = [self.preprocessing.features, *sizes]
         generator = seeds.generator(seed, "optimizer")
@@ -94,7 +94,7 @@ class CoordinatewiseLSTM(snt.Module, CoordinatewiseOptimizer):
         self.layers = [
             LSTMLayer(inputs[k], size, layer_seeds[k], self.dtype, name=f"lstm_{k + 1}") for k, size in enumerate(sizes)
         ]
-        scale = at_least("optimizer.output_deviation", output_deviation, 0.0) / inputs[-1] ** 0.5
+        scale = at_least("output_deviation", output_deviation, 0.0) / inputs[-1] ** 0.5
         weights = scale * tf.random.stateless_truncated_normal([1, inputs[-1]], layer_seeds[-1], dtype=self.dtype)
         self.w_output = tf.Variable(weights, name="w_output")
         self.b_output = tf.Variable(tf.zeros([1, 1], self.dtype), name="b_output")

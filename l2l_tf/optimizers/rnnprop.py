@@ -44,13 +44,13 @@ class RNNprop(snt.Module, CoordinatewiseOptimizer):
     ):
         super().__init__(name="rnnprop")
         if isinstance(layers, str) or not isinstance(layers, Sequence) or not layers:
-            raise InputError(f"optimizer.layers={layers}: must be a list of the layers' sizes")
-        self.decay = below_one("optimizer.decay", decay)
-        self.epsilon = at_least("optimizer.epsilon", epsilon, 0.0)
-        self.output_scale = at_least("optimizer.output_scale", output_scale, 0.0)
-        self.block_size = at_least("optimizer.block_size", block_size, 1)
-        sizes = [at_least("optimizer.layers", size, 1) for size in layers]
-        inputs = [at_least("optimizer.projection", projection, 1), *sizes]
+            raise InputError(f"layers={layers}: must be a list of the layers' sizes")
+        self.decay = below_one("decay", decay)
+        self.epsilon = at_least("epsilon", epsilon, 0.0)
+        self.output_scale = at_least("output_scale", output_scale, 0.0)
+        self.block_size = at_least("block_size", block_size, 1)
+        sizes = [at_least("layers", size, 1) for size in layers]
+        inputs = [at_least("projection", projection, 1), *sizes]
         draws = seeds.generator(seed, "optimizer").integers(2**31, size=[len(inputs) + 1, 2])
         layer_seeds = tf.constant(draws, tf.int32)
         self.w_projection = tf.Variable(_weights([projection, 2], layer_seeds[-1]), name="w_projection")

@@ -5,6 +5,7 @@ list of targets (`public`): what is not on it is never imported, let alone calle
 """
 
 import inspect
+import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from types import ModuleType
@@ -51,7 +52,8 @@ def build(value: Any, resolve: Resolve, key: str) -> Any:
         key: of the value in its configuration, for errors.
 
     Raises:
-        InputError: an unknown name or argument, a missing one, or one that the target does not accept.
+        InputError: an unknown name or argument, a missing one, or one that the target does not accept; the key is put
+            before a message of the target's that begins with one of its arguments.
     """
     if isinstance(value, list | tuple):
         return [build(item, resolve, f"{key}.{index}") for index, item in enumerate(value)]
@@ -70,8 +72,10 @@ def build(value: Any, resolve: Resolve, key: str) -> Any:
         return partial(target, **arguments)
     try:
         return target(**arguments)
-    except InputError:
-        raise
+    except InputError as error:
+        named = re.match(r"\w+", str(error))
+        about = named is not None and named[0] in [parameter.name for parameter in parameters(target)]
+        raise InputError(f"{key}.{error}" if about else str(error)) from error
     except Exception as error:  # whatever the target makes of what it was given
         raise InputError(f"{key}: {name}: {type(error).__name__}: {shown(error, 200)}") from error
 
