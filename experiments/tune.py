@@ -13,6 +13,8 @@ def main(config: DictConfig) -> None:
     """Prints each baseline's losses by learning rate, `*` at the chosen one; every rate is a run in the store."""
     panels, runs = compose_panels(config), maker(config)
     for panel in panels:
+        runs.check(panel)
+    for panel in panels:
         for variation, optimizee in panel.variations():
             label = " ".join([panel.name, *(f"{key}={value}" for key, value in variation.items())])
             for name in panel.baselines:

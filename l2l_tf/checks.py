@@ -23,6 +23,7 @@ def shown(value: Any, most: int = 80) -> str:
         text = " ".join(str(value).split())
     except ValueError:  # Python does not write out integers of thousands of digits
         return "a huge integer"
+    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)  # nothing that a terminal would obey
     return text if len(text) <= most else f"{text[:most]}..."
 
 
@@ -33,7 +34,7 @@ def is_integer(value: Any) -> bool:
 
 def is_number(value: Any) -> bool:
     """Whether `value` is a number that float32 can hold, Python's or NumPy's; a boolean is none."""
-    real = is_integer(value) or isinstance(value, float | np.floating)
+    real = isinstance(value, float | np.floating) or (is_integer(value) and abs(value) <= INT64)
     return real and bool(abs(value) <= float(FLOAT32.max))  # false of NaN too
 
 

@@ -30,7 +30,8 @@ def named(key: str, name: str) -> Target:
     try:
         target = hydra.utils.get_object(name)
     except Exception as error:  # importing it may raise anything
-        raise InputError(f"{key}={shown(name)}: cannot be imported ({shown(error, 200)})") from error
+        why = f"cannot be imported ({shown(error, 200)})"
+        raise InputError(f"{key}={shown(name)}: must be the full name of a function or a class, {why}") from error
     if not callable(target):
         raise InputError(f"{key}={shown(name)}: must be a function or a class")
     return target

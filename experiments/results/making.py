@@ -116,6 +116,22 @@ class Maker:
         assert isinstance(built, Optimizee)
         return built
 
+    def check(self, panel: Panel) -> None:
+        """Builds everything that a panel describes, so that what is wrong shows before hours of tuning.
+
+        Raises:
+            InputError: an optimizee, an optimizer or a baseline cannot be built, or is not trained.
+        """
+        for name, baseline in panel.baselines.items():
+            try:
+                build_optimizer({**baseline, "learning_rate": panel.tuning.low})
+            except InputError as error:
+                raise InputError(f"panel.baselines.{name}: {error}") from error
+        for source in panel.learned.values():
+            self.load(source)
+        for _, optimizee in panel.variations():
+            self.optimizee(optimizee)
+
     def test_runs(self, panel: Panel, optimizee: Mapping[str, Any], label: str = "") -> dict[str, Run]:
         """Every optimizer's run on a panel's test problems: the trained ones, and the baselines at their tuned rates.
 
