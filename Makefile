@@ -46,8 +46,8 @@ verify: $(INSTALLED)  ## checks that the stored results are what this code makes
 reproduce: $(INSTALLED)  ## retrains and re-evaluates from scratch into $(OUTPUT); EXPERIMENT=name for one; resumes; LAUNCHER=joblib, submitit_slurm, ray: side by side
 ifeq ($(LAUNCHER),)
 	@for name in $(EXPERIMENT); do \
-	  $(RUN) -m experiments.train experiment=$$name hydra.run.dir=$(OUTPUT)/trained/$$name && \
-	  $(RUN) -m experiments.reproduce experiment=$$name results=$(OUTPUT) || exit 1; done
+	  $(RUN) -m experiments.train experiment=$$name hydra.run.dir=$(OUTPUT)/trained/$$name stages=$(OUTPUT)/bench/reproduce.csv && \
+	  $(RUN) -m experiments.reproduce experiment=$$name results=$(OUTPUT) stages=$(OUTPUT)/bench/reproduce.csv || exit 1; done
 else  # a job a training, then a job a panel
 	@list() { echo $$* | tr ' ' ,; }; \
 	panels=$$(for name in $(EXPERIMENT); do $(RUN) -m experiments.train experiment=$$name --cfg job --package panels | sed -n 's/^- //p'; done); \

@@ -1,6 +1,11 @@
 """Runs tuned baselines and trained optimizers on a panel's test problems.
 
 `python -m experiments.evaluate panel=figure_5_left`, or `experiment=mnist` for all panels of an experiment.
+
+Main keys:
+    panel=NAME      one of conf/panel, or experiment=NAME: all of an experiment's
+    only=NAME       one of its optimizers
+    results=FOLDER  where runs are written
 """
 
 from omegaconf import DictConfig
@@ -9,7 +14,7 @@ from tqdm import tqdm
 from experiments.composition.cli import command
 from experiments.composition.labels import check_unseen_labels
 from experiments.composition.panel import Panel, compose_panels
-from experiments.results.making import Maker, maker
+from experiments.results.making import Maker, counted_down, maker
 from experiments.results.run import Run
 
 
@@ -21,8 +26,9 @@ def main(config: DictConfig) -> None:
     for panel in panels:
         check_unseen_labels(panel, runs.folders)
         runs.check(panel)
-    for panel in panels:
-        evaluate(panel, runs)
+    with counted_down(panels, runs):
+        for panel in panels:
+            evaluate(panel, runs)
 
 
 def evaluate(panel: Panel, runs: Maker) -> None:

@@ -2,12 +2,18 @@
 
 Trains, tunes, evaluates, tables, draws. Interrupted, the same command goes on; with another `results` it begins anew.
 `make reproduce` trains by the train command, whose threads suit training, and then finds here that it is done.
+
+Main keys:
+    experiment=NAME  one of conf/experiment
+    results=FOLDER   where everything goes
+    stages=FILE      a table to which the seconds by stage are added
 """
 
 from pathlib import Path
 
 from omegaconf import DictConfig
 
+from experiments.benchmarks.stages import add_stages
 from experiments.composition.build import plain
 from experiments.composition.cli import command
 from experiments.composition.labels import check_unseen_labels
@@ -15,8 +21,9 @@ from experiments.composition.panel import compose_panels
 from experiments.evaluate import evaluate
 from experiments.neural_art.studies import make_studies
 from experiments.reports.__main__ import write_reports
-from experiments.results.making import maker
+from experiments.results.making import counted_down, maker
 from experiments.train import train
+from l2l_tf.stages import seconds, stage
 
 
 @command("evaluate")
@@ -28,10 +35,15 @@ def main(config: DictConfig) -> None:
     runs = maker(config)
     for panel in panels:
         check_unseen_labels(panel, runs.folders)
-        evaluate(panel, runs)
+    with counted_down(panels, runs):
+        for panel in panels:
+            evaluate(panel, runs)
     if config.studies:
         make_studies(plain(config), panels, runs)
-    write_reports(results, panels)
+    with stage("drawing"):
+        write_reports(results, panels)
+    if config.stages:
+        add_stages(Path(config.stages), config.name, seconds())
 
 
 if __name__ == "__main__":

@@ -17,12 +17,14 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from experiments.benchmarks.stages import add_stages
 from experiments.composition.build import build, plain, training_optimizee, tuning_optimizee
 from experiments.composition.cli import command
 from experiments.composition.labels import check_training_labels
 from experiments.results.trainings import Training, fingerprint, one_training
 from l2l_tf.meta.checkpoint import Checkpoint
 from l2l_tf.meta.trainer import Trainer
+from l2l_tf.stages import seconds, stage
 
 
 def train(config: DictConfig, folder: Path) -> Checkpoint:
@@ -46,7 +48,8 @@ def train(config: DictConfig, folder: Path) -> Checkpoint:
         training = Training(folder, resolved)
         training.write_config(_overrides())
         trainer.on_round = partial(training.save_progress, trainer)
-        return trainer.train()
+        with stage("training"):
+            return trainer.train()
 
 
 def _overrides() -> list[str]:
@@ -64,6 +67,8 @@ def main(config: DictConfig) -> float:
     """Trains in Hydra's run folder; returns the best validation loss, for sweepers that search."""
     folder = Path(HydraConfig.get().runtime.output_dir)
     checkpoint = train(config, folder)
+    if config.stages:
+        add_stages(Path(config.stages), config.name, seconds())
     print(f"{folder}: validation loss {checkpoint.best_loss:.4g} after {checkpoint.update} meta-updates")
     return checkpoint.best_loss
 

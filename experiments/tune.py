@@ -1,11 +1,19 @@
-"""Tunes the baselines' learning rates: `python -m experiments.tune panel=figure_4_left`."""
+"""Tunes the baselines' learning rates: `python -m experiments.tune panel=figure_4_left`.
+
+Main keys:
+    panel=NAME                 one of conf/panel, or experiment=NAME: all of an experiment's
+    panel.tuning.per_decade=N  how fine the grid of rates is
+    results=FOLDER             where runs are written
+"""
+
+from dataclasses import replace
 
 from omegaconf import DictConfig
 from tqdm import tqdm
 
 from experiments.composition.cli import command
-from experiments.composition.panel import compose_panels
-from experiments.results.making import maker
+from experiments.composition.panel import Panel, compose_panels
+from experiments.results.making import Maker, counted_down, maker
 
 
 @command("evaluate")
@@ -14,14 +22,20 @@ def main(config: DictConfig) -> None:
     panels, runs = compose_panels(config), maker(config)
     for panel in panels:
         runs.check(panel)
-    for panel in panels:
-        for variation, optimizee in panel.variations():
-            label = " ".join([panel.name, *(f"{key}={value}" for key, value in variation.items())])
-            for name in panel.baselines:
-                rates = runs.rates(panel, optimizee, name, label)
-                columns = zip(rates.learning_rate, rates.loss, rates.chosen, strict=True)
-                shown = [f"{rate:.3g}: {loss:.4g}{'*' * chosen}" for rate, loss, chosen in columns]
-                tqdm.write(f"{label} {name}: {', '.join(shown)}")
+    with counted_down([replace(panel, learned={}) for panel in panels], runs):
+        for panel in panels:
+            tune(panel, runs)
+
+
+def tune(panel: Panel, runs: Maker) -> None:
+    """Every baseline on every variation of a panel's optimizee."""
+    for variation, optimizee in panel.variations():
+        label = " ".join([panel.name, *(f"{key}={value}" for key, value in variation.items())])
+        for name in panel.baselines:
+            rates = runs.rates(panel, optimizee, name, label)
+            columns = zip(rates.learning_rate, rates.loss, rates.chosen, strict=True)
+            shown = [f"{rate:.3g}: {loss:.4g}{'*' * chosen}" for rate, loss, chosen in columns]
+            tqdm.write(f"{label} {name}: {', '.join(shown)}")
 
 
 if __name__ == "__main__":

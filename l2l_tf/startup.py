@@ -5,6 +5,7 @@ TensorFlow says so on standard error while it loads, whatever its log level; and
 one line that it has to say itself.
 """
 
+import logging
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -56,5 +57,7 @@ class TensorFlowFinder(MetaPathFinder):
 def prepare_tensorflow() -> None:
     """Switches oneDNN on and TensorFlow's chatter off, unless the user has decided; for commands, not for importers."""
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    # A function is traced for each optimizer and each architecture, and is meant to be; TensorFlow warns of it.
+    logging.getLogger("tensorflow").addFilter(lambda record: "tf.function retracing" not in record.getMessage())
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # it says nothing that a user can act on
     sys.meta_path.insert(0, TensorFlowFinder())

@@ -21,7 +21,7 @@ from experiments.results.store import Store, records
 
 @dataclass
 class Outcome:
-    """What came of it: runs that are whole in the end, writes by those not killed, killed processes, files that they left."""
+    """Runs that are whole in the end, writes by processes that were not killed, killed ones, files that those left."""
 
     whole: int
     writes: int

@@ -1,6 +1,7 @@
 """A panel of a figure, as `conf/panel/` describes it: what is run, and which claims are made of it."""
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -118,6 +119,18 @@ class Panel:
             for key, value in zip(self.grid, values, strict=True):
                 OmegaConf.update(varied, key, value, merge=False)
             yield dict(zip(self.variation_keys, values, strict=True)), _plain(varied)
+
+    @property
+    def tuning_steps(self) -> int:
+        """Steps of problems that tuning one baseline on one variation takes, if its grid is wide enough."""
+        rates = round(math.log10(self.tuning.high / self.tuning.low) * self.tuning.per_decade) + 1
+        return self.steps * self.tuning.problems * rates
+
+    @property
+    def all_steps(self) -> int:
+        """Steps of problems that the whole panel takes, tuning included."""
+        tested = self.steps * self.problems * (len(self.learned) + len(self.baselines))
+        return math.prod(map(len, self.grid.values())) * (tested + self.tuning_steps * len(self.baselines))
 
     def only(self, name: str) -> "Panel":
         """The panel with one of its optimizers.

@@ -159,6 +159,7 @@ class Training(Trained):
 
     name: Name
     data: Data
+    stages: Path | None
     panels: list[Name]
     studies: Changes
     photos: Photographs | None = None

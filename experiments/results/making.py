@@ -6,7 +6,8 @@ That shows when a baseline's code was changed, when the data is not the same, or
 
 import functools
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,6 +31,7 @@ from l2l_tf.evaluation.tuning_rule import tune
 from l2l_tf.optimizees import Optimizee, Parameters, SonnetClassifier
 from l2l_tf.optimizers import CoordinatewiseOptimizer, ParameterGroups, everything
 from l2l_tf.serialization.trained import build_optimizer, load_optimizer
+from l2l_tf.stages import stage
 from l2l_tf.unroll import rollout, start
 
 STORED = Path("results")
@@ -93,6 +95,8 @@ class Maker:
         stored: a folder of results that is only read: for runs and trained optimizers that `results` does not have.
         data_dir: where the data sets are.
         refresh: make every run again.
+
+    `on_steps`, if set, is told of steps of problems that are done, made or found stored.
     """
 
     def __init__(self, results: Path, stored: Path, data_dir: str, refresh: bool = False):
@@ -101,6 +105,7 @@ class Maker:
         self.data_dir = data_dir
         self.refresh = refresh
         self.made = self.reused = 0
+        self.on_steps: Callable[[int], object] = lambda steps: None
         self._optimizee = functools.lru_cache(maxsize=4)(self._build_optimizee)
 
     def optimizee(self, config: Mapping[str, Any]) -> Optimizee:
@@ -154,6 +159,7 @@ class Maker:
         group = describe(self.folders, source)["group"]
         return optimizer if group is None else everything(optimizer.groups[group].optimizer)
 
+    @stage("evaluation")
     def run(self, spec: Spec, config: Mapping[str, Any], optimizer: Optimizer, label: str, batch: int) -> Run:
         """One optimizer's run.
 
@@ -164,13 +170,16 @@ class Maker:
         now = probe(optimizee, optimizer, spec)
         stored = self.usable(spec, now, label)
         if stored is not None:
+            self.on_steps(spec.problems * spec.steps)
             return stored
         began = time.monotonic()
         evaluator = Evaluator(optimizee, optimizer, spec.steps, batch)
         losses, finals = evaluator.losses(spec.seed, spec.stream, range(spec.problems), label)
         accuracy = accuracies(optimizee, finals) if isinstance(optimizee, SonnetClassifier) else None
+        self.on_steps(spec.problems * spec.steps)
         return self._write(spec, losses, now, began, accuracy)
 
+    @stage("tuning")
     def rates(self, panel: Panel, optimizee: Mapping[str, Any], name: str, label: str = "") -> Any:
         """A baseline's tuning on a panel: a table with columns learning_rate, loss, chosen, n."""
         baseline = panel.baselines[name]
@@ -181,7 +190,9 @@ class Maker:
             return [one.final for one in self._round(specs, tuned_on, baseline, f"{label} {name}", panel.batch)]
 
         settings = panel.tuning
-        return tune(run, settings.low, settings.high, settings.per_decade, settings.problems, settings.finals)
+        table = tune(run, settings.low, settings.high, settings.per_decade, settings.problems, settings.finals)
+        self.on_steps(panel.tuning_steps)
+        return table
 
     def _round(
         self, specs: Sequence[Spec], config: Mapping[str, Any], baseline: Mapping[str, Any], label: str, batch: int
@@ -249,6 +260,15 @@ def _with_rate(baseline: tuple[tuple[str, Any], ...], learning_rate: Any) -> Any
 
 def _short(losses: np.ndarray) -> str:
     return ", ".join(f"{loss:.5g}" for loss in losses[:3])
+
+
+@contextmanager
+def counted_down(panels: Sequence[Panel], runs: Maker) -> Iterator[None]:
+    """A bar over all that is to be done for some panels, in steps of problems, while the block does it."""
+    look = "{desc} {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left"
+    with tqdm(total=sum(panel.all_steps for panel in panels), desc="all", bar_format=look) as bar:
+        runs.on_steps = bar.update
+        yield
 
 
 def maker(config: DictConfig) -> Maker:

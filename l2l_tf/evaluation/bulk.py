@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from l2l_tf import seeds
+from l2l_tf import seeds, stages
 from l2l_tf.checks import at_least, instance_of
 from l2l_tf.optimizees.base import Optimizee, Parameters, batch_init, check_optimizee
 from l2l_tf.optimizers import CoordinatewiseOptimizer, everything
@@ -118,7 +118,7 @@ def _program(
         copies = AtManyRates(optimizee, rates.shape[0])
         return problem, batch_init(copies, seeds.stateless_seed(keys[:, seeds.INIT], 0))
 
-    return lambda rates, keys: run(rates, keys, *start(rates, keys))
+    return lambda rates, keys: stages.call(run, rates, keys, *stages.call(start, rates, keys))
 
 
 def _of_coordinates(rates: tf.Tensor, params: Mapping[str, tf.Tensor]) -> tf.Tensor:

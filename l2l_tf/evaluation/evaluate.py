@@ -7,7 +7,7 @@ import pandas as pd
 import tensorflow as tf
 from tqdm import tqdm
 
-from l2l_tf import seeds
+from l2l_tf import seeds, stages
 from l2l_tf.checks import at_least
 from l2l_tf.optimizees.base import Optimizee, Parameters, check_optimizee
 from l2l_tf.optimizees.sonnet_classifier import SonnetClassifier
@@ -61,7 +61,7 @@ class Evaluator:
         indices = list(problems)
         chunks: Sequence[list[int]] = [indices[i : i + self.batch] for i in range(0, len(indices), self.batch)]
         results = [
-            self._run(seeds.problem_keys(seed, stream, chunk))
+            stages.call(self._run, seeds.problem_keys(seed, stream, chunk))
             for chunk in tqdm(chunks, desc=progress, disable=progress is None, leave=False)
         ]
         return np.concatenate([losses.numpy().T for losses, _ in results]), [params for _, params in results]

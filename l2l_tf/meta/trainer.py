@@ -17,7 +17,7 @@ import sonnet as snt
 import tensorflow as tf
 from tqdm import tqdm
 
-from l2l_tf import seeds
+from l2l_tf import seeds, stages
 from l2l_tf.checks import INT64, at_least, instance_of
 from l2l_tf.errors import InputError
 from l2l_tf.evaluation.evaluate import Evaluator
@@ -147,6 +147,7 @@ class Trainer:
             tqdm(total=schedule.updates, initial=checkpoint.update, unit="update", desc="meta-training") as bar,
         ):
             kept = checkpoint.update
+            bar.set_postfix_str("tracing and compiling")  # which the first calls do, for up to a minute
             try:
                 while not self._finished(checkpoint):
                     began = time.monotonic()
@@ -187,7 +188,7 @@ class Trainer:
         problems = range(number * self.schedule.problems, (number + 1) * self.schedule.problems)
         keys = seeds.problem_keys(self.seed, "train", problems)
         length = self.schedule.length(seeds.generator(self.seed, "length", number))
-        return Running(self._start(keys), 0, length)
+        return Running(stages.call(self._start, keys), 0, length)
 
     def _begin_staggered(self, checkpoint: Checkpoint) -> list[Running]:
         """Starts all optimizations and takes each one, with φ as it is, to a phase of its own."""
@@ -195,7 +196,7 @@ class Trainer:
         running = [self._begin(checkpoint) for _ in range(count)]
         for index, one in enumerate(running):
             for _ in range(index * (one.length // unroll) // count):
-                one.optimization = self._advance(one.optimization, tf.constant(one.step), unroll)
+                one.optimization = stages.call(self._advance, one.optimization, tf.constant(one.step), unroll)
                 one.step += unroll
         return running
 
@@ -211,7 +212,10 @@ class Trainer:
                     running[index] = self._begin(checkpoint)
             self.rate.assign(self.schedule.rate(update))
             unrolls = [self._next_unroll(running[index], update * len(running) + index) for index in turn]
-            meta_loss, gradient_norm, ends = self._meta_step(unrolls)
+            untraced = self._meta_step.experimental_get_tracing_count() == 0
+            meta_loss, gradient_norm, ends = stages.call(self._meta_step, unrolls)
+            if untraced:
+                bar.set_postfix_str("")
             for index, end in zip(turn, ends, strict=True):
                 running[index].optimization = end
                 running[index].step += unroll
