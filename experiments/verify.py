@@ -3,6 +3,11 @@
 Every run that a panel of `conf/panel/` asks for is read, checked byte by byte and probed: the first steps of its first
 problem are computed again. Every stored trained optimizer is checked against the record of its training, and its
 validation loss is computed again.
+
+Main keys:
+    panels=[NAME]   some panels alone, without the trained optimizers
+    one_in=N        one run and one trained optimizer in so many
+    results=FOLDER  whose
 """
 
 import sys
