@@ -31,9 +31,10 @@ class Guard:
         self._said = False
 
     def initial_state(self, variables: Sequence[Any]) -> list[tf.Tensor]:
-        """The scalars, then the copies."""
+        """The scalars, then room for the copies, which the first step makes."""
         with tf.init_scope():
-            return [tf.zeros([]) for _ in range(SCALARS)] + [tf.convert_to_tensor(variable) for variable in variables]
+            room = [tf.zeros(variable.shape, variable.dtype) for variable in variables]
+            return [tf.zeros([]) for _ in range(SCALARS)] + room
 
     def __call__(
         self,
@@ -53,7 +54,7 @@ class Guard:
         interventions, usual, norms, slopes, steps = state[:SCALARS]
         there = [k for k, gradient in enumerate(gradients) if gradient is not None]
         now = {k: tf.convert_to_tensor(variables[k]) for k in there}
-        before = {k: tf.convert_to_tensor(state[SCALARS + k]) for k in there}
+        before = {k: tf.where(usual > 0.0, state[SCALARS + k], now[k]) for k in there}
 
         norm = tf.sqrt(_dot([(gradients[k], gradients[k]) for k in there]))
         slope = _dot([(gradients[k], now[k] - before[k]) for k in there])  # positive: uphill since the copy
@@ -90,8 +91,8 @@ class Guard:
             self._said = True
             warnings.warn(
                 f"the trained optimizer diverges on this model: its guard has set the parameters back {count} times so "
-                f"far, and damps the updates by {DAMPING} each time; after {DAMPED} times the normalized gradient takes "
-                "over (guard=False switches the guard off)",
+                f"far, and damps the updates by {DAMPING} each time; after {DAMPED} times the normalized gradient "
+                "takes over (guard=False switches the guard off)",
                 stacklevel=2,
             )
 

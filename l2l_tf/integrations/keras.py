@@ -64,11 +64,12 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
         if parameters is None and optimizer.groups[0].parameters == ["conv_*/w"]:  # Sonnet's names, never Keras's
             parameters = CONVOLUTIONS
         self._optimizer = regrouped(optimizer, parameters)
+        self._awaited: tuple[Any, ...] | None = None
         self._config = {"source": files, "parameters": _as_lists(parameters), "idle_rows": idle_rows, "guard": guard}
 
     def build(self, variables: Sequence[Any]) -> None:
-        """Makes the state h_0 of the variables."""
-        if self.built:
+        """Makes the state h_0 of the variables, or what `set_weights` was given before."""
+        if self.built or not variables:  # Keras loads an .h5 file with no variables of a model of layers
             return
         super().build(variables)
         settings = {name: self._config[name] for name in ("parameters", "idle_rows", "guard")}
@@ -80,6 +81,15 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
             ]
             watch = enumerate(self._updates.watch(variables))
             self._watch = [self._state_variable(value, f"guard_{index}") for index, value in watch]
+            if self._awaited is not None:
+                super().set_weights(self._awaited)
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Sets all variables; before `build`, as when an .h5 file is loaded, as soon as there are any."""
+        if self.built:
+            super().set_weights(weights)
+        else:
+            self._awaited = tuple(weights)
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """One step of one variable; Keras itself updates all together."""
