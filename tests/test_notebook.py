@@ -47,11 +47,12 @@ def test_every_cell_runs(tmp_path: Path) -> None:
     write_data(tmp_path / "data" / "mnist")
     save_optimizer(tmp_path / "optimizer", LSTM, read_variables(everything(build_optimizer(LSTM))))
     parameters = {
-        "OPTIMIZER": str(tmp_path / "optimizer"),
+        "OPTIMIZERS": [str(tmp_path / "optimizer")],
         "DATA": str(tmp_path / "data"),
         "VERIFY_DATA": False,
         "STEPS": 6,
         "BATCH": 8,
+        "UNITS": 8,
     }
     finished = subprocess.run(
         [sys.executable, "-c", EXECUTE, NOTEBOOK, json.dumps(parameters)],
@@ -62,14 +63,14 @@ def test_every_cell_runs(tmp_path: Path) -> None:
     )
     assert finished.returncode == 0, finished.stderr
     runs = json.loads(finished.stdout.splitlines()[-1])
-    assert len(runs) == 2
+    assert len(runs) == 3
     for losses, accuracy in runs.values():
         assert len(losses) == 6
-        np.testing.assert_allclose(losses[0], np.log(10), rtol=0.05)  # small weights guess
+        assert np.isfinite(losses).all()
         assert 0 <= accuracy <= 1
-    first, second = (losses for losses, _ in runs.values())
-    assert first[0] == second[0]
-    assert first[1:] != second[1:]
+    adam, guarded, unguarded = (losses for losses, _ in runs.values())
+    assert adam[0] == guarded[0] == unguarded[0]
+    assert adam[1:] != guarded[1:]
 
 
 def test_its_outputs_are_kept_small() -> None:
