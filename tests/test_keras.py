@@ -23,7 +23,7 @@ LSTM = {
     "output_scale": 0.01,
     "block_size": 100,  # below the number of coordinates, so that blocks are covered
 }
-TWO_GROUPS = {
+TWO_GROUPS: dict[str, Any] = {
     "_target_": "l2l_tf.optimizers.ParameterGroups",
     "groups": [
         {"optimizer": LSTM | {"seed": 1}, "parameters": ["conv/kernel"]},
@@ -204,7 +204,8 @@ def test_rows_of_an_embedding_without_gradient(tmp_path: Path) -> None:
 
 
 def test_kernels_of_convolutions_are_found_whatever_their_names(tmp_path: Path) -> None:
-    sonnet_names = [TWO_GROUPS["groups"][0] | {"parameters": ["conv_*/w"]}, TWO_GROUPS["groups"][1]]
+    first, second = TWO_GROUPS["groups"]
+    sonnet_names = [{**first, "parameters": ["conv_*/w"]}, second]
     folder = store(tmp_path, TWO_GROUPS | {"groups": sonnet_names})
     keras.utils.set_random_seed(1)
     images = keras.layers.Input([6, 6, 1])

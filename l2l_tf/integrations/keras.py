@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from l2l_tf.errors import InputError
@@ -65,7 +66,7 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
             parameters = CONVOLUTIONS
         self._optimizer = regrouped(optimizer, parameters)
         self._awaited: tuple[Any, ...] | None = None
-        self._config = {"source": files, "parameters": _as_lists(parameters), "idle_rows": idle_rows, "guard": guard}
+        self._config: dict[str, Any] = {"source": files, "parameters": _as_lists(parameters), "idle_rows": idle_rows, "guard": guard}
 
     def build(self, variables: Sequence[Any]) -> None:
         """Makes the state h_0 of the variables, or what `set_weights` was given before."""
@@ -89,8 +90,8 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
         if self.built:
             super().set_weights(weights)
             return
-        self._awaited = tuple(weights)
-        for variable, value in zip(self.variables, weights, strict=False):  # those that every optimizer has
+        self._awaited = tuple(np.array(value) for value in weights)  # they may be of a file that is about to be closed
+        for variable, value in zip(self.variables, self._awaited, strict=False):  # those that every optimizer has
             variable.assign(value)
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
