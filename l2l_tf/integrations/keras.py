@@ -66,7 +66,12 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
             parameters = CONVOLUTIONS
         self._optimizer = regrouped(optimizer, parameters)
         self._awaited: tuple[Any, ...] | None = None
-        self._config: dict[str, Any] = {"source": files, "parameters": _as_lists(parameters), "idle_rows": idle_rows, "guard": guard}
+        self._config: dict[str, Any] = {
+            "source": files,
+            "parameters": _as_lists(parameters),
+            "idle_rows": idle_rows,
+            "guard": guard,
+        }
 
     def build(self, variables: Sequence[Any]) -> None:
         """Makes the state h_0 of the variables, or what `set_weights` was given before."""
