@@ -6,7 +6,7 @@ Beside `out.png` it writes `out_beside.png`: content, result and style side by s
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments.neural_art.stylize import read_image, stylize, write_image
+from experiments.neural_art.stylize import check_image_name, read_image, stylize, write_image
 from l2l_tf.commands import Parser, run
 from l2l_tf.data import load_features
 from l2l_tf.serialization.trained import load_optimizer
@@ -26,6 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the noise that the image begins with")
     given = parser.parse_args(arguments)
     size = given.size or None
+    check_image_name(given.out)  # before minutes of work
     made = stylize(
         read_image(given.content, size),
         read_image(given.style, size),

@@ -97,6 +97,18 @@ def read_image(path: str, size: int | None) -> np.ndarray:
     return np.asarray(image)
 
 
+def check_image_name(path: Path) -> str:
+    """The image format that a file's name says.
+
+    Raises:
+        InputError: it says none.
+    """
+    found = Image.registered_extensions().get(path.suffix.lower())
+    if found is None:
+        raise InputError(f"{path}: must end in .png, .jpg or another image format's name")
+    return found
+
+
 def write_image(path: Path, pixels: np.ndarray) -> None:
     """Writes an image in the format that its name says, whole or not at all.
 
@@ -104,8 +116,5 @@ def write_image(path: Path, pixels: np.ndarray) -> None:
         InputError: no such format, or the file cannot be written.
     """
     content = io.BytesIO()
-    extension = Image.registered_extensions().get(path.suffix.lower())
-    if extension is None:
-        raise InputError(f"{path}: must end in .png, .jpg or another image format's name")
-    Image.fromarray(pixels).save(content, format=extension)
+    Image.fromarray(pixels).save(content, format=check_image_name(path))
     write_whole(path, content.getvalue())
