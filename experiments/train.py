@@ -19,7 +19,7 @@ from omegaconf import DictConfig
 
 from experiments.benchmarks.stages import add_stages
 from experiments.composition.build import build, plain, training_optimizee, tuning_optimizee
-from experiments.composition.cli import command
+from experiments.composition.cli import command, default_threads
 from experiments.composition.labels import check_training_labels
 from experiments.results.trainings import Training, fingerprint, one_training
 from l2l_tf.meta.checkpoint import Checkpoint
@@ -59,7 +59,7 @@ def _overrides() -> list[str]:
 
 def threads_of_an_operation(config: DictConfig) -> int:
     """As TensorFlow likes (0) for an optimizee whose unrolls are one XLA program each, which is one large operation."""
-    return 0 if config.optimizee.get("compile") else 1
+    return 0 if config.optimizee.get("compile") else default_threads(config)
 
 
 @command("train", threads_of_an_operation)

@@ -53,8 +53,13 @@ def digest(text: str) -> str:
 OmegaConf.register_new_resolver("folder_name", folder_name, replace=True)
 
 
+def default_threads(config: DictConfig) -> int:
+    """One, or as TensorFlow likes (0) for neural art: its convolutions are few and large, one after the other."""
+    return 0 if str(OmegaConf.select(config, "optimizee._target_")).endswith("neural_art") else 1
+
+
 def command(
-    config_name: str, threads_of_an_operation: Callable[[DictConfig], int] = lambda _: 1
+    config_name: str, threads_of_an_operation: Callable[[DictConfig], int] = default_threads
 ) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
     """Makes a function of a composed configuration (`conf/<config_name>.yaml`) into a command.
 
