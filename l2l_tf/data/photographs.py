@@ -5,7 +5,6 @@ are square crops of them at several scales, so that a photograph gives many; no 
 """
 
 import csv
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files as package_files
 from pathlib import Path
@@ -204,8 +203,3 @@ def middle_square(image: Image.Image, size: int, source: object) -> np.ndarray:
     left, upper = ((length - side) // 2 for length in image.size)
     box = (left, upper, left + side, upper + side)
     return np.asarray(image.resize((size, size), Image.Resampling.LANCZOS, box=box, reducing_gap=3.0))
-
-
-def style_names() -> Sequence[str]:
-    """The names that `load_style` knows."""
-    return sorted(Path(one.name).stem.lower() for one in catalogue() if one.split == "style")
