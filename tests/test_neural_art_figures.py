@@ -97,7 +97,7 @@ def some_updates(results: Path) -> None:
 def test_every_figure_is_drawn_from_stored_results(tmp_path: Path) -> None:
     stored = {key: art_runs(key, ENDS) for key in ("figure_8_left", "figure_8_right")}
     some_updates(tmp_path)
-    pictures = {}
+    pictures: dict[str, np.ndarray] = {}
     for panel, size in (("8-left", 8), ("8-right", 16)):
         pictures |= {f"{panel}/{kind}": images(2, size) for kind in ("content", "LSTM", "ADAM")}
         pictures[f"{panel}/style"] = images(1, size)[0]
