@@ -74,6 +74,11 @@ def run_keras(optimizer: keras.optimizers.Optimizer, sequence: np.ndarray) -> np
             id="rmsprop",
         ),
         pytest.param(
+            lambda: RMSprop(RATE, alpha=0.9, epsilon=0.0, momentum=0.9),
+            lambda: keras.optimizers.RMSprop(RATE, rho=0.9, momentum=0.9, epsilon=0.0),
+            id="rmsprop-momentum",
+        ),
+        pytest.param(
             lambda: AdaGrad(RATE, epsilon=0.0),
             lambda: keras.optimizers.Adagrad(RATE, initial_accumulator_value=0.0, epsilon=0.0),
             id="adagrad",
@@ -88,7 +93,7 @@ def test_a_hundred_steps_agree_with_keras(
 
 def test_the_defaults_are_torch7s() -> None:
     assert (Adam(1.0).beta_1, Adam(1.0).beta_2, Adam(1.0).epsilon) == (0.9, 0.999, 1e-8)
-    assert (RMSprop(1.0).alpha, RMSprop(1.0).epsilon) == (0.99, 1e-8)
+    assert (RMSprop(1.0).alpha, RMSprop(1.0).epsilon, RMSprop(1.0).momentum) == (0.99, 1e-8, 0.0)
     assert (Momentum(1.0).momentum, Momentum(1.0).dampening) == (0.9, 0.9)
     assert NAG(1.0).momentum == 0.9
     assert AdaGrad(1.0).epsilon == 1e-10
@@ -165,7 +170,7 @@ def test_a_learning_rate_that_is_not_above_zero_is_refused(kind: Callable[..., H
         kind(rate)
 
 
-DECAYS = [(Momentum, "momentum"), (Momentum, "dampening"), (NAG, "momentum"), (RMSprop, "alpha")]
+DECAYS = [(Momentum, "momentum"), (Momentum, "dampening"), (NAG, "momentum"), (RMSprop, "alpha"), (RMSprop, "momentum")]
 DECAYS += [(Adam, "beta_1"), (Adam, "beta_2")]
 EPSILONS = [(RMSprop, "epsilon"), (Adam, "epsilon"), (AdaGrad, "epsilon")]
 NOT_A_NUMBER = st.sampled_from([float("nan"), float("inf"), "big", True, [0.5]])
