@@ -1,5 +1,7 @@
 """The optimizers for models of one's own: `MomentumMLP` and RNNprop, against their equations."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -11,7 +13,7 @@ SIZES = np.array([1e-6, 1e-2, 0.3, 1.0, 100.0])
 GRADIENTS = np.random.default_rng(0).normal(size=(12, 5)) * SIZES
 
 
-def steps(optimizer: object, gradients: np.ndarray) -> np.ndarray:
+def steps(optimizer: Any, gradients: np.ndarray) -> np.ndarray:
     state, updates = optimizer.init(tf.zeros(gradients.shape[1])), []
     for gradient in gradients:
         update, state = optimizer.update(tf.constant(gradient, tf.float32), state)
@@ -52,11 +54,11 @@ def test_blocks_do_not_matter() -> None:
             vector = tf.constant(gradient, tf.float32)
             update, state = optimizer.update({"w": tf.reshape(vector[:4], [2, 2]), "b": vector[4:]}, state)
         updates.append(np.concatenate([update["w"].numpy().ravel(), update["b"].numpy()]))
-    np.testing.assert_allclose(*updates, rtol=1e-4)
+    np.testing.assert_allclose(updates[0], updates[1], rtol=1e-4)
 
 
 @pytest.mark.parametrize("bad", [{"decays": [1.0]}, {"hidden": [0]}, {"learning_rate": 0.0}, {"rate_range": -1.0}])
-def test_bad_arguments_are_refused(bad: dict[str, object]) -> None:
+def test_bad_arguments_are_refused(bad: dict[str, Any]) -> None:
     with pytest.raises(InputError, match=next(iter(bad))):
         MomentumMLP(**bad)
 

@@ -248,12 +248,16 @@ def with_numbers(checkpoint: dict[str, np.ndarray], content: Any) -> dict[str, n
     return checkpoint | {"numbers": np.frombuffer(text, np.uint8)}
 
 
+def _values(*values: Any) -> tuple[Any, ...]:
+    return values
+
+
 WRONG_NUMBERS: tuple[tuple[str, Any], ...] = (
-    *(("update", value) for value in (-1, 1.5, "2", None, True, 1, 2**70)),
-    *(("started", value) for value in (-1, [], None)),
-    *(("best_loss", value) for value in ("low", None, [])),
-    *(("rounds_since_best", value) for value in (-1, "x")),
-    *(("history", value) for value in (None, 5, [1], [{}], [{"update": 2}], {"update": 2})),
+    *(("update", wrong) for wrong in _values(-1, 1.5, "2", None, True, 1, 2**70)),
+    *(("started", wrong) for wrong in _values(-1, [], None)),
+    *(("best_loss", wrong) for wrong in _values("low", None, [])),
+    *(("rounds_since_best", wrong) for wrong in _values(-1, "x")),
+    *(("history", wrong) for wrong in _values(None, 5, [1], [{}], [{"update": 2}], {"update": 2})),
 )
 
 

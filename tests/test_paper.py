@@ -19,8 +19,8 @@ OPTIMIZERS = {"LSTM": 1.0, "SGD": 1.0, "RMSprop": 1.0, "ADAM": 1.0, "NAG": 1.0}
 
 def test_baselines_start_at_theta_0_and_the_lstm_one_step_later() -> None:
     curves = paper_curves("4-left-uniform").groupby("optimizer").step.agg(["min", "max"])
-    assert curves.loc["ADAM"].tolist() == [0, 99]
-    assert curves.loc["LSTM"].tolist() == [1, 100]
+    assert list(curves.loc["ADAM"]) == [0, 99]
+    assert list(curves.loc["LSTM"]) == [1, 100]
     assert paper_curves("7-left").step.min() == 10
     assert paper_curves("4-left").empty  # Gaussian quadratics, which the paper does not draw
 
@@ -51,8 +51,8 @@ def test_our_losses_stand_beside_the_papers_at_its_last_step() -> None:
     for place, name in enumerate(OPTIMIZERS):
         runs = changed(runs, name, lambda losses, at=place + 1.0: np.full_like(losses, at))
     table = paper_table({"figure_4_centre": runs}).set_index("optimizer")
-    assert table.loc["LSTM", ["panel", "step", "paper_loss", "loss"]].tolist() == ["4-centre", 100, 0.24486, 1.0]
-    assert table.loc["ADAM", ["step", "loss"]].tolist() == [99, 4.0]
+    assert list(table.loc["LSTM", ["panel", "step", "paper_loss", "loss"]]) == ["4-centre", 100, 0.24486, 1.0]
+    assert list(table.loc["ADAM", ["step", "loss"]]) == [99, 4.0]
     assert table.ratio["LSTM"] == pytest.approx(1 / 0.24486)
     leads = paper_leads({"figure_4_centre": runs})
     assert leads.lead.item() == pytest.approx(0.5)  # SGD is the best baseline

@@ -48,7 +48,8 @@ def test_problems_differ_and_repeat_and_leave_the_rest_of_theta_alone() -> None:
     tf.nest.map_structure(np.testing.assert_array_equal, problems[0], again)
     recurrent = problems[kinds.index(0)]
     batched = tf.nest.map_structure(lambda tensor: tensor[tf.newaxis], (optimizee.init(keys[0, :2]), recurrent))
-    _, gradients = batch_loss_and_gradients(optimizee, *batched, keys[:1, :2])
+    params, problem = batched
+    _, gradients = batch_loss_and_gradients(optimizee, params, problem, keys[:1, :2])
     gradient, size = gradients["theta"].numpy()[0], sum(KINDS["recurrent"].sizes)
     assert np.any(gradient[:size])
     assert not np.any(gradient[size:])

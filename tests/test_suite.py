@@ -1,5 +1,7 @@
 """The suite of models that no optimizer was trained on: its tasks, and the table that is made of its runs."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -52,7 +54,7 @@ def test_the_table_has_the_tuned_rate_the_default_and_what_diverged() -> None:
 
 
 def test_a_run_that_diverged_is_not_the_best_rate() -> None:
-    assert best_rates(runs()[lambda rows: rows.optimizer == "Adam"]) == {100: 0.003}
+    assert best_rates(runs().query("optimizer == 'Adam'")) == {100: 0.003}
 
 
 def pictures(*shape: int) -> tuple[np.ndarray, np.ndarray]:
@@ -75,7 +77,7 @@ def pictures(*shape: int) -> tuple[np.ndarray, np.ndarray]:
         ),
     ],
 )
-def test_models_begin_near_the_loss_of_knowing_nothing(task: object, expected: float) -> None:
+def test_models_begin_near_the_loss_of_knowing_nothing(task: Callable[[], Optimizee], expected: float) -> None:
     made = task()
     params = made.init(tf.constant([1, 2]))
     with tf.GradientTape() as tape:

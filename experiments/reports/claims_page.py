@@ -1,5 +1,6 @@
 """The claims at a glance: five columns, one row a statement. `claims.csv` has all of every row."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,7 @@ def _names(panel: str) -> tuple[str, str]:
     return panel, f"{panel}-final"
 
 
-def _ratio(row: dict[str, Any]) -> str:
+def _ratio(row: Mapping[Any, Any]) -> str:
     """`0.73 (0.71 to 0.75)`; of logarithms their exponentials; a difference where a ratio makes no sense."""
     ends = np.array([row["difference"], row["ci_low"], row["ci_high"]], dtype=np.float64)
     if "log" in str(row["metric"]):

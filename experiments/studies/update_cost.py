@@ -63,7 +63,7 @@ def main() -> None:
     parser.add_argument("--steps", default=100, type=int)
     parser.add_argument("--repeats", default=5, type=int)
     arguments = parser.parse_args()
-    rows = []
+    rows: list[tuple[str, float, float, float]] = []
     for name, optimizer in OPTIMIZERS.items():
         cost = nanoseconds(optimizer, arguments.coordinates, arguments.steps, arguments.repeats)
         numbers = state_size(optimizer, arguments.coordinates)

@@ -88,7 +88,8 @@ def best_rates(rows: pd.DataFrame) -> dict[int, float]:
     """The rate with the lowest mean validation loss at each horizon; a run that diverged counts as infinite."""
     validation = rows[rows.stream == "validation"]
     means = validation.fillna({"loss": np.inf}).groupby(["horizon", "learning_rate"]).loss.mean()
-    return {horizon: float(means[horizon].idxmin()) for horizon in means.index.levels[0]}
+    best = means.groupby("horizon").idxmin()
+    return {int(horizon): float(rate) for horizon, rate in best}
 
 
 def _tuned(run: Run, rates: list[float]) -> pd.DataFrame:

@@ -27,10 +27,12 @@ def suite_table(runs: pd.DataFrame) -> pd.DataFrame:
     at its default. `diverged`: on how many seeds the loss was not finite, or above the start.
     """
     rows = []
-    for (task, optimizer), of_both in runs.groupby(["task", "optimizer"], sort=False):
+    for names, of_both in runs.groupby(["task", "optimizer"], sort=False):
+        task, optimizer = map(str, names)
         test = of_both[of_both.stream == "test"]
         best = best_rates(of_both) if (of_both.stream == "validation").any() else {}
-        for horizon, of_horizon in test.groupby("horizon"):
+        for horizon in test.horizon.unique().tolist():
+            of_horizon = test[test.horizon == horizon]
             variants = {FOR_TABLE.get(optimizer, optimizer): float("nan")}
             if best:
                 variants = {f"{optimizer} tuned": best[horizon]}
