@@ -56,7 +56,6 @@ COMPOSED: dict[str, tuple[str, list[str]]] = {
     "train": ("train", QUADRATIC),
     "train, images": ("train", MNIST),
     "evaluate": ("evaluate", [*QUADRATIC, "panel=figure_4_left"]),
-    "evaluate, grid": ("evaluate", ["panel=figure_6_1_layer"]),
     **{name: (name, []) for name in ("verify", "diagnose", "data", "bench")},
 }
 
@@ -109,9 +108,46 @@ def outcomes(what: str, data: Path) -> Iterator[tuple[str, Any, str | None]]:
                 yield key, value, None
 
 
-# What is accepted, and why. A key that ends so, of whatever command, and the values.
-NUMBER, WHOLE, PATH, CONTENT = (1.5, 2**31), (2**31,), ("words", "..", "1", "true"), ("words", "1", "true")
-ACCEPTED: dict[str, tuple[Any, ...]] = {}
+# What is accepted, and why: keys by how they end, with the values among `VALUES` that they may have.
+TRUTH = (True, False)
+NAMES = ("words", "1", "true")  # texts are names: null, lists and .. are none
+PATHS = (*NAMES, "..")  # which need not exist: where they are read, a missing file is one line
+LISTS = ([], [1])  # an empty list is nothing to do
+SEEDS = (0, 2**31)
+POSITIVE = (1.5, 2**31)  # as a user may mean them: whoever sets a rate of 2^31 sees it diverge, in one line
+FROM_0 = (0, *POSITIVE, 1e-320)  # 1e-320 counts as 0, which is allowed
+BELOW_1 = (0, 1e-320)
+NONE = (None,)  # null is documented: without, or as long as it takes
+ACCEPTED: dict[str, tuple[Any, ...]] = {
+    **dict.fromkeys(("optimizer.seed", "seed"), SEEDS),
+    **dict.fromkeys(("initial_deviation", "output_deviation", "epsilon"), FROM_0),
+    **dict.fromkeys(("output_scale", "learning_rate", "tuning.high"), POSITIVE),
+    **dict.fromkeys(("clip_norm", "memory_limit"), (*NONE, *POSITIVE)),
+    "curvature_limit": (*NONE, *FROM_0),
+    **dict.fromkeys(("alpha", "beta_1", "beta_2", "momentum"), BELOW_1),
+    **dict.fromkeys(("second_derivatives", "compile", "refresh", "quick"), TRUTH),
+    **dict.fromkeys(("at_once", "shortest", "patience", "keep_last", "finals", "preprocessing"), NONE),
+    **dict.fromkeys(("optimizer.layers", "layers", "coordinates", "unrolls", "fractions"), LISTS),
+    "module.layers": (0,),  # a linear classifier
+    "whole_below": (0,),  # every tensor is sampled
+    "_partial_": (True,),
+    "verify": (False,),
+    **dict.fromkeys(("panel.beside", "diagnose.run"), (*NONE, *NAMES)),
+    "panel.title": (*PATHS, "", "a\0b"),  # any text
+    **dict.fromkeys(("results", "folder", "trained.quadratics", "trained.MNIST net"), PATHS),
+    **dict.fromkeys(("table", "run", "dir"), (*NONE, *PATHS)),
+    **dict.fromkeys(("panels", "trust"), (*NONE, [], ["a"])),  # looked up later, before anything runs
+    **dict.fromkeys(("studies", "optimizees", "sets", "claims", "unseen_labels"), ([],)),
+    # Of mappings those that may be empty; their keys are arguments of an optimizee, which building it holds them against.
+    **dict.fromkeys(("train_on", "tune_on", "panel.grid"), ({},)),
+    "tuning.optimizee": ({}, {"a": 1}, {"_target_": "os.getcwd"}),
+    **dict.fromkeys(("panel.learned", "trained"), (*NONE, {}, {"_target_": "os.getcwd"})),  # a name as any other
+    "panel.learned.LSTM": (*NONE, *NAMES),
+    **dict.fromkeys(("panel.baselines",), (*NONE, {})),
+    **{f"baselines.{name}": NONE for name in ("SGD", "RMSprop", "ADAM", "NAG")},  # null takes it away
+    "panel": NONE,  # all of the experiment's
+    "name": NAMES,
+}
 
 
 @pytest.mark.parametrize("what", COMPOSED)
@@ -121,13 +157,31 @@ def test_every_key_refuses_in_one_line_what_it_cannot_be(what: str, data: Path) 
         cases += 1
         if line is None:
             accepted += 1
-            suffix = next((suffix for suffix in ACCEPTED if key.endswith(suffix)), None)
+            suffix = next((end for end in ACCEPTED if key == end or key.endswith(f".{end}")), None)
             assert suffix is not None, f"{key}={value!r} is accepted"
             assert any(value is one or repr(value) == repr(one) for one in ACCEPTED[suffix]), f"{key}={value!r}"
         else:
             assert "\n" not in line
             assert len(line) < 1000
-            assert re.search(r"must|is missing|needs|has no such argument", line), line
+            assert re.search(r"must|is missing|needs|has no such argument|missing: run `make data`|TypeError", line), (
+                line
+            )
             assert re.search(rf"\b{re.escape(key.split('.')[-1])}\b|{re.escape(key.split('.')[0])}", line), (key, line)
     assert cases >= 40
     assert accepted < cases / 4
+
+
+def test_every_commands_configuration_is_what_its_schema_says() -> None:
+    for name in (path.stem for path in CONF.glob("*.yaml")):
+        if name != "base":
+            config = OmegaConf.to_container(compose(name), resolve=True, throw_on_missing=True)
+            schema.check(config, schema.SCHEMAS[name])
+
+
+def test_a_folders_name_has_no_paths_and_is_no_longer_than_file_systems_allow() -> None:
+    assert folder_name(["seed=1", "experiment=mnist", "data.dir=/abs/path"]) == "seed=1"
+    weights = folder_name([f"schedule.weights=[{','.join(['1.0'] * 100)}]", "seed=1"])
+    assert re.fullmatch(r"schedule\.weights=[0-9a-f]{8},seed=1", weights)
+    assert folder_name([f"schedule.weights=[{','.join(['2.0'] * 100)}]", "seed=1"]) != weights
+    assert len(folder_name([f"some.key_{number}={number}" for number in range(100)])) <= 200
+    assert "/" not in folder_name(["+optimizee.path=a/b"])

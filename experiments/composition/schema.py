@@ -92,6 +92,11 @@ def _name(key: str, value: str) -> None:
         raise InputError(f"{key}={shown(value)}: must be a name of letters, digits, _, - and ., at most 100 characters")
 
 
+def _share(key: str, value: float) -> None:
+    if positive(key, value) > 1:
+        raise InputError(f"{key}={shown(value)}: must be above 0 and at most 1")
+
+
 def _path(key: str, value: str) -> None:
     if not value or "\0" in value:
         raise InputError(f"{key}={shown(value)}: must be a path")
@@ -123,6 +128,7 @@ Path = Annotated[str, _path]
 Seed = Annotated[int, integer_from(0, INT64)]
 Positive = Annotated[int, integer_from(1)]
 Above0 = Annotated[float, positive]
+Share = Annotated[float, _share]
 Described = Annotated[Mapping[str, Any], _described]
 Changes = dict[str, Any]
 
@@ -234,11 +240,11 @@ class Benchmark:
     layers: list[Positive]
     steps: Positive
     repeats: Positive
-    fraction: Above0
+    fraction: Share
     memory_limit: Above0 | None
     coordinates: list[Positive]
     unrolls: list[Positive]
-    fractions: list[Above0]
+    fractions: list[Share]
     trained: dict[str, Path]
     data: Data
 

@@ -136,6 +136,8 @@ class Maker:
             self.load(source)
         for _, optimizee in panel.variations():
             self.optimizee(optimizee)
+            if panel.baselines:
+                self.optimizee(panel.tuning_optimizee(optimizee))
 
     def test_runs(self, panel: Panel, optimizee: Mapping[str, Any], label: str = "") -> dict[str, Run]:
         """Every optimizer's run on a panel's test problems: the trained ones, and the baselines at their tuned rates.

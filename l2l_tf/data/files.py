@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from l2l_tf.checks import shown
 from l2l_tf.errors import InputError
 
 
@@ -14,8 +15,8 @@ def folder(directory: str | Path) -> Path:
     Raises:
         InputError: it is not a path at all, as when a configuration leaves it empty.
     """
-    if not isinstance(directory, str | Path) or not str(directory):
-        raise InputError(f"data.dir={directory}: must be the path of a folder")
+    if not isinstance(directory, str | Path) or not str(directory) or "\0" in str(directory):
+        raise InputError(f"data.dir={shown(directory)}: must be the path of a folder")
     return Path(directory)
 
 
