@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from experiments.composition import schema
 from experiments.composition.build import build, training_optimizee, tuning_optimizee
+from experiments.composition.cli import folder_name
 from experiments.composition.panel import panel_of
 from l2l_tf.checks import instance_of
 from l2l_tf.data.mnist import to_idx
