@@ -48,17 +48,17 @@ def test_numbers_of_numpy_are_numbers_and_truth_is_only_true_or_false() -> None:
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda: SGD(1e39), "optimizer.learning_rate=1e+39"),
-        (lambda: SGD(1e-320), "optimizer.learning_rate=1e-320"),
-        (lambda: CoordinatewiseLSTM(output_scale=0.0), "optimizer.output_scale=0.0: must be a finite number above 0"),
+        (lambda: SGD(1e39), "learning_rate=1e+39"),
+        (lambda: SGD(1e-320), "learning_rate=1e-320"),
+        (lambda: CoordinatewiseLSTM(output_scale=0.0), "output_scale=0.0: must be a finite number above 0"),
         (lambda: CoordinatewiseLSTM(seed=2**63), "seed=9223372036854775808"),
-        (lambda: LogAndSign(derivative_width=1e39), "preprocessing.derivative_width=1e+39"),
-        (lambda: Schedule(clip_norm=1e-46), "schedule.clip_norm=1e-46"),
-        (lambda: Schedule(steps=2, unroll=1, weights=[0, 0]), "schedule.weights=[0, 0]: must have one above 0"),
+        (lambda: LogAndSign(derivative_width=1e39), "derivative_width=1e+39"),
+        (lambda: Schedule(clip_norm=1e-46), "clip_norm=1e-46"),
+        (lambda: Schedule(steps=2, unroll=1, weights=[0, 0]), "weights=[0, 0]: must have one above 0"),
         (lambda: Schedule(steps=2, unroll=1, weights=[0, 1e-60]), "must have one above 0"),
-        (lambda: Schedule(shortest=20, weights="final"), "schedule.weights=final: must be all or inverse_loss with"),
-        (lambda: Schedule(shortest=20, weights=[1.0] * 100), "must be all or inverse_loss with schedule.shortest=20"),
-        (lambda: Schedule(steps=2**40, unroll=1), "schedule.steps=1099511627776"),
+        (lambda: Schedule(shortest=20, weights="final"), "weights=final: must be all or inverse_loss with"),
+        (lambda: Schedule(shortest=20, weights=[1.0] * 100), "must be all or inverse_loss with shortest=20"),
+        (lambda: Schedule(steps=2**40, unroll=1), "steps=1099511627776"),
     ],
 )
 def test_settings_that_would_do_nothing_or_overflow_are_refused(make: Callable[[], object], says: str) -> None:

@@ -51,3 +51,10 @@ def test_a_real_command_has_one_line_to_say() -> None:
     assert run.returncode == 1
     assert run.stderr.startswith("error: experiment=nonsense: must be one of ")
     assert run.stderr.count("\n") == 1
+
+
+def test_figures_are_drawn_whatever_backend_a_notebook_has_left_in_the_environment() -> None:
+    code = "import experiments, matplotlib.pyplot as plt; print(plt.get_backend().lower())"
+    environment = os.environ | {"MPLBACKEND": "module://no_such_module", "PYTHONPATH": str(ROOT)}
+    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert (run.returncode, run.stdout) == (0, "agg\n"), run.stderr
