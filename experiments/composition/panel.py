@@ -15,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from experiments.composition.schema import Described, Name, Source, check
 from experiments.results.run import Spec, canonical_optimizee
-from l2l_tf.checks import at_least, one_of, positive
+from l2l_tf.checks import at_least, one_of, positive, shown
 from l2l_tf.errors import InputError
 
 CONF = Path(__file__).resolve().parent.parent.parent / "conf"
@@ -226,6 +226,8 @@ def panel_of(config: DictConfig, key: str) -> Panel:
     Raises:
         InputError: an unknown or missing key, or a value that is not allowed.
     """
+    if not isinstance(config.panel, DictConfig):
+        raise InputError(f"panel={shown(config.panel)}: must be a mapping; conf/panel has some to choose from by name")
     try:
         settings = OmegaConf.to_container(config.panel, resolve=True, throw_on_missing=True)
         base = OmegaConf.to_container(config.optimizee, resolve=True)

@@ -265,6 +265,20 @@ class Calibration(Training):
     variants: dict[str, dict[str, Any]] | None
 
 
+@dataclass
+class Suite:
+    """`conf/suite.yaml`."""
+
+    results: Path
+    tasks: list[str]
+    optimizers: list[str]
+    seeds: Positive
+    steps: Positive
+    trained: Path
+    tables_only: bool
+    data: Data
+
+
 SCHEMAS: Mapping[str, type] = {  # by the name of the configuration in conf/
     "train": Training,
     "evaluate": Evaluation,
@@ -274,4 +288,5 @@ SCHEMAS: Mapping[str, type] = {  # by the name of the configuration in conf/
     "data": Fetching,
     "bench": Benchmark,
     "calibration": Calibration,
+    "suite": Suite,
 }
