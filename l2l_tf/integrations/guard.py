@@ -86,7 +86,7 @@ class Guard:
 
     def say(self, state: Sequence[Any]) -> None:
         """Warns, once, if it has intervened."""
-        count = int(state[0])
+        count = int(tf.convert_to_tensor(state[0]))
         if count and not self._said:
             self._said = True
             warnings.warn(
