@@ -1,6 +1,10 @@
 """Figures 9 to 13's data: `python -m experiments.neural_art experiment=neural_art`.
 
 Needs the trained optimizer; baselines are tuned if they are not.
+
+Main keys:
+    experiment=neural_art  whose studies say which contents, optimizers and coordinates
+    results=FOLDER         where pictures/ and updates/ are written
 """
 
 from omegaconf import DictConfig
