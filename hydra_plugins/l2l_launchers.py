@@ -36,9 +36,14 @@ class OursFirst(SearchPathPlugin):
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         """Hydra calls this when all plugins are loaded and nothing is composed yet."""
-        registered = ConfigStore.instance().repo.get("hydra", {}).get("launcher", {})
-        for name in ("joblib", "submitit_local", "submitit_slurm", "ray"):
-            registered.pop(f"{name}.yaml", None)
+        ours_first()
+
+
+def ours_first() -> None:
+    """Takes the names of the published plugins from the store of configurations."""
+    registered = ConfigStore.instance().repo.get("hydra", {}).get("launcher", {})
+    for name in ("joblib", "submitit_local", "submitit_slurm", "ray"):
+        registered.pop(f"{name}.yaml", None)
 
 
 class WorkerLostError(HydraException):
@@ -69,6 +74,7 @@ class Job:
         """Runs the job, in the worker."""
         setup_globals()
         Singleton.set_state(self.singletons)
+        ours_first()
         return run_job(self.task, self.settings(), "hydra.sweep.dir", "hydra.sweep.subdir", self.context)
 
     def checkpoint(self) -> Any:
