@@ -41,7 +41,8 @@ def test_what_float32_takes_for_0_or_infinite_is_not_positive(value: Any) -> Non
 
 
 def test_numbers_of_numpy_are_numbers_and_truth_is_only_true_or_false() -> None:
-    assert positive("rate", np.float32(0.5)) == 0.5
+    half: Any = np.float32(0.5)
+    assert positive("rate", half) == 0.5
     assert "below 1" in refusal(lambda: below_one("decay", 1 - 1e-12))  # 1 in float32
     for value in (1, 0, "false", None):
         assert refusal(lambda value=value: boolean("b", value)) == f"b={value}: must be of type bool"  # type: ignore

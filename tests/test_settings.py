@@ -113,7 +113,7 @@ def outcomes(what: str, data: Path) -> Iterator[tuple[str, Any, str | None]]:
 TRUTH = (True, False)
 NAMES = ("words", "1", "true")  # texts are names: null, lists and .. are none
 PATHS = (*NAMES, "..")  # which need not exist: where they are read, a missing file is one line
-LISTS = ([], [1])  # an empty list is nothing to do
+LISTS: tuple[list[int], ...] = ([], [1])  # an empty list is nothing to do
 SEEDS = (0, 2**31)
 POSITIVE = (1.5, 2**31)  # as a user may mean them: whoever sets a rate of 2^31 sees it diverge, in one line
 FROM_0 = (0, *POSITIVE, 1e-320)  # 1e-320 counts as 0, which is allowed

@@ -20,6 +20,7 @@ from experiments.suite.tasks import (
     sums,
     transformer,
 )
+from l2l_tf.optimizees import Optimizee
 
 
 def runs() -> pd.DataFrame:
