@@ -35,6 +35,7 @@ def main(config: DictConfig) -> None:
     runs = maker(config)
     for panel in panels:
         check_unseen_labels(panel, runs.folders)
+        runs.check(panel)
     with counted_down(panels, runs):
         for panel in panels:
             evaluate(panel, runs)

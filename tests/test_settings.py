@@ -139,7 +139,7 @@ ACCEPTED: dict[str, tuple[Any, ...]] = {
     **dict.fromkeys(("table", "run", "dir"), (*NONE, *PATHS)),
     **dict.fromkeys(("panels", "trust"), (*NONE, [], ["a"])),  # looked up later, before anything runs
     **dict.fromkeys(("studies", "optimizees", "sets", "claims", "unseen_labels"), ([],)),
-    # Of mappings those that may be empty; their keys are arguments of an optimizee, which building it holds them against.
+    # Mappings may be empty; their keys are arguments of an optimizee, which building it holds them against.
     **dict.fromkeys(("train_on", "tune_on", "panel.grid"), ({},)),
     "tuning.optimizee": ({}, {"a": 1}, {"_target_": "os.getcwd"}),
     **dict.fromkeys(("panel.learned", "trained"), (*NONE, {}, {"_target_": "os.getcwd"})),  # a name as any other
