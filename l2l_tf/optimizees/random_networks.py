@@ -131,8 +131,8 @@ class RandomNetworks(Optimizee):
     def loss(self, params: Parameters, problem: Any, seed: tf.Tensor) -> tf.Tensor:
         """The loss of the problem's network on the minibatch that `seed` draws."""
         weights = problem["initial"] + problem["scale"] * params["theta"]
-        branches = [lambda kind=kind: kind.loss(_cut(weights, kind), problem, self, seed) for kind in self.kinds]
-        return tf.switch_case(problem["kind"], branches)
+        losses = [kind.loss(_cut(weights, kind), problem, self, seed) for kind in self.kinds]
+        return tf.stack(losses)[problem["kind"]]  # a switch would take XLA many minutes to compile
 
     def minibatch(self, problem: Problem, seed: tf.Tensor, batch: int = BATCH) -> tuple[tf.Tensor, tf.Tensor]:
         """Images [batch, 196], scaled and shifted, and labels [batch]."""
