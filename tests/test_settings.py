@@ -6,6 +6,7 @@ Each is composed, checked by its schema and built, as the commands do before the
 import copy
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,13 @@ from experiments.composition import schema
 from experiments.composition.build import build, training_optimizee, tuning_optimizee
 from experiments.composition.cli import folder_name
 from experiments.composition.panel import panel_of
+from experiments.results.making import Maker
 from l2l_tf.checks import instance_of
 from l2l_tf.data.mnist import to_idx
 from l2l_tf.errors import InputError
 from l2l_tf.meta import Schedule
 from l2l_tf.optimizees import Optimizee
 from l2l_tf.optimizers import everything
-from l2l_tf.serialization.trained import build_optimizer
 
 CONF = Path(__file__).parent.parent / "conf"
 NAN, INFINITE = float("nan"), float("inf")
@@ -82,10 +83,7 @@ def prepare(name: str, config: DictConfig, key: str) -> None:
         instance_of("schedule", build(config.schedule), Schedule)
     if part == "panel" and config.panel is not None:
         panel = panel_of(config, "figure_4_left")
-        for _, optimizee in panel.variations():
-            panel.tuning_optimizee(optimizee)
-        for baseline in panel.baselines.values():
-            build_optimizer({**baseline, "learning_rate": panel.tuning.low})
+        Maker(Path("results"), Path("results"), "data").check(replace(panel, learned={}))
 
 
 def outcomes(what: str, data: Path) -> Iterator[tuple[str, Any, str | None]]:
@@ -138,7 +136,7 @@ ACCEPTED: dict[str, tuple[Any, ...]] = {
     **dict.fromkeys(("results", "folder", "trained.quadratics", "trained.MNIST net"), PATHS),
     **dict.fromkeys(("table", "run", "dir"), (*NONE, *PATHS)),
     **dict.fromkeys(("panels", "trust"), (*NONE, [], ["a"])),  # looked up later, before anything runs
-    **dict.fromkeys(("studies", "optimizees", "sets", "claims", "unseen_labels"), ([],)),
+    **dict.fromkeys(("optimizees", "sets", "claims", "unseen_labels"), ([],)),
     # Mappings may be empty; their keys are arguments of an optimizee, which building it holds them against.
     **dict.fromkeys(("train_on", "tune_on", "panel.grid"), ({},)),
     "tuning.optimizee": ({}, {"a": 1}, {"_target_": "os.getcwd"}),
@@ -148,6 +146,9 @@ ACCEPTED: dict[str, tuple[Any, ...]] = {
     **{f"baselines.{name}": NONE for name in ("SGD", "RMSprop", "ADAM", "NAG")},  # null takes it away
     "panel": NONE,  # all of the experiment's
     "name": NAMES,
+    "stages": (*NONE, *PATHS),
+    "only": (*NONE, *NAMES),
+    "studies": ([], {}, {"a": 1}),
 }
 
 
@@ -158,7 +159,8 @@ def test_every_key_refuses_in_one_line_what_it_cannot_be(what: str, data: Path) 
         cases += 1
         if line is None:
             accepted += 1
-            suffix = next((end for end in ACCEPTED if key == end or key.endswith(f".{end}")), None)
+            ends = (end for end in ACCEPTED if key == end or key.endswith(f".{end}"))
+            suffix = max(ends, key=len, default=None)
             assert suffix is not None, f"{key}={value!r} is accepted"
             assert any(value is one or repr(value) == repr(one) for one in ACCEPTED[suffix]), f"{key}={value!r}"
         else:

@@ -155,7 +155,13 @@ class Panel:
     def tuning_optimizee(self, optimizee: Mapping[str, Any]) -> dict[str, Any]:
         """The configuration that rates are chosen on: validation data, or what `tuning.optimizee` says."""
         validation = {"data": {"split": "validation"}} if "data" in optimizee else {}
-        changed = OmegaConf.merge(dict(optimizee), validation, dict(self.tuning.optimizee))
+        try:
+            changed = OmegaConf.merge(dict(optimizee), validation, dict(self.tuning.optimizee))
+        except OmegaConfBaseException as error:
+            message = " ".join(str(error).split())
+            raise InputError(
+                f"panel.tuning.optimizee={shown(dict(self.tuning.optimizee))}: {message}: must fit"
+            ) from error
         assert isinstance(changed, DictConfig)
         return _plain(changed)
 

@@ -113,11 +113,10 @@ class Maker:
         return self._optimizee(OmegaConf.to_yaml(OmegaConf.create(dict(config))))
 
     def _build_optimizee(self, text: str) -> Optimizee:
-        config = OmegaConf.create(text)
-        assert isinstance(config, DictConfig)
-        if "data" in config:
-            config.data.directory = self.data_dir
-        built = build(config)
+        config = OmegaConf.create({"optimizee": OmegaConf.create(text)})  # its key, for messages
+        if "data" in config.optimizee:
+            config.optimizee.data.directory = self.data_dir
+        built = build(config.optimizee)
         assert isinstance(built, Optimizee)
         return built
 
