@@ -24,6 +24,8 @@ COLOURS = {
     "RMSprop": "#009E73",
     "ADAM": "#CC79A7",
     "NAG": "#56B4E9",
+    "RMSprop with momentum": "#00573F",
+    "ADAM, β2 0.95": "#7A3B62",
     "momentum": "#444444",
     "AdaGrad": "#999999",
 }
@@ -32,6 +34,8 @@ DASHES = {
     "RMSprop": (0, (1.5, 1)),
     "ADAM": (0, (6, 1.5, 1.5, 1.5)),
     "NAG": (0, (3, 1.5)),
+    "RMSprop with momentum": (0, (1.5, 1)),
+    "ADAM, β2 0.95": (0, (6, 1.5, 1.5, 1.5)),
     "momentum": (0, (6, 1.5, 1, 1.5, 1, 1.5)),
     "AdaGrad": (0, (1, 2)),
 }
