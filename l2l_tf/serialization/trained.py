@@ -110,7 +110,7 @@ def load_optimizer(source: str | Path) -> ParameterGroups:
     """A trained optimizer, ready to use: `init(params)` and `update(gradients, state)` on dicts of tensors.
 
     Args:
-        source: a pretrained optimizer's name, such as "general", or the folder of one.
+        source: a pretrained optimizer's name, such as "mnist", or the folder of one.
 
     Raises:
         InputError: the folder or one of its files is missing or damaged.
