@@ -43,7 +43,7 @@ def start(optimizee: Optimizee, optimizer: ParameterGroups, keys: tf.Tensor) -> 
     """θ_0 and h_0 for the problems with these keys (int32 [B, 4])."""
     problem = problems_of(optimizee, keys)
     params = batch_init(optimizee, seeds.stateless_seed(keys[:, seeds.INIT], 0))
-    return Optimization(keys, problem, params, optimizer.init(params))
+    return Optimization(keys, problem, params, optimizer.init(params, keys.shape[0]))
 
 
 def minibatch_seeds(now: Optimization, number: tf.Tensor) -> tf.Tensor:
@@ -72,7 +72,7 @@ def step(
     losses, gradients = losses_and_gradients(optimizee, now, number)
     if constant_gradients:
         gradients = tf.nest.map_structure(tf.stop_gradient, gradients)
-    updates, state = optimizer.update(gradients, now.state)
+    updates, state = optimizer.update(gradients, now.state, now.keys.shape[0])
     params = {name: now.params[name] + updates[name] for name in now.params}
     return Step(losses, gradients, updates, now._replace(params=params, state=state))
 

@@ -135,10 +135,11 @@ def wins(claim: Claim, runs: PanelRuns, stored: Stored) -> list[Row]:
 
 
 def beats(claim: Claim, runs: PanelRuns, stored: Stored) -> list[Row]:
-    """The learned optimizer is below one baseline, the claim's `other`."""
+    """The learned optimizer is below one baseline or other learned optimizer, the claim's `other`."""
     del stored
-    other = one_of(f"panel={runs.panel.key}: claims.other", str(claim.other), runs.panel.baselines)
-    if other not in runs.baselines:
+    everyone = [*runs.panel.baselines, *runs.panel.learned]
+    other = one_of(f"panel={runs.panel.key}: claims.other", str(claim.other), everyone)
+    if other not in runs.runs:
         return []
     losses = problem_losses(runs.curves(), window_of(claim, runs))
     difference = paired_difference(losses[claim.learned].to_numpy(), losses[other].to_numpy())

@@ -29,7 +29,7 @@ from l2l_tf.evaluation.bulk import rate_curves
 from l2l_tf.evaluation.evaluate import Evaluator, accuracies
 from l2l_tf.evaluation.tuning_rule import tune
 from l2l_tf.optimizees import Optimizee, Parameters, SonnetClassifier
-from l2l_tf.optimizers import CoordinatewiseOptimizer, ParameterGroups, everything
+from l2l_tf.optimizers import Optimizer, ParameterGroups, everything
 from l2l_tf.serialization.trained import build_optimizer, load_optimizer
 from l2l_tf.stages import stage
 from l2l_tf.unroll import rollout, start
@@ -41,7 +41,7 @@ MARGIN = 1000.0  # rounding differs between kernels and processors by up to so m
 LARGEST, GROWTH = 1e-2, 8.0  # and by no more than this at step 1 and so much more at each step, on any network here
 DIVERGED = 10.0  # times the first loss: what comes after is decided by rounding errors, and not compared
 
-Optimizer = CoordinatewiseOptimizer | ParameterGroups
+AnyOptimizer = Optimizer | ParameterGroups
 
 
 class Probe(NamedTuple):
@@ -51,7 +51,7 @@ class Probe(NamedTuple):
     allowed: np.ndarray
 
 
-def probe(optimizee: Optimizee, optimizer: Optimizer, spec: Spec) -> Probe:
+def probe(optimizee: Optimizee, optimizer: AnyOptimizer, spec: Spec) -> Probe:
     """f(θ_0) ... f(θ_k) now, k = `PROBE_STEPS` or fewer; not compiled, which would take longer.
 
     Some optimizations amplify rounding errors a hundredfold within a few steps, others not at all. Which this is shows
@@ -161,7 +161,7 @@ class Maker:
         return optimizer if group is None else everything(optimizer.groups[group].optimizer)
 
     @stage("evaluation")
-    def run(self, spec: Spec, config: Mapping[str, Any], optimizer: Optimizer, label: str, batch: int) -> Run:
+    def run(self, spec: Spec, config: Mapping[str, Any], optimizer: AnyOptimizer, label: str, batch: int) -> Run:
         """One optimizer's run.
 
         Args:

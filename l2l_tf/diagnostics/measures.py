@@ -22,9 +22,9 @@ from l2l_tf.optimizees.base import Optimizee, Parameters
 from l2l_tf.optimizees.sonnet_classifier import SonnetClassifier
 from l2l_tf.optimizers import (
     CoordinatewiseLSTM,
-    CoordinatewiseOptimizer,
     LogAndSign,
     OddLSTM,
+    Optimizer,
     ParameterGroups,
     everything,
 )
@@ -63,7 +63,7 @@ class Examiner:
         self,
         optimizee: Optimizee,
         validation_optimizee: Optimizee,
-        optimizer: CoordinatewiseOptimizer | ParameterGroups,
+        optimizer: Optimizer | ParameterGroups,
         schedule: Schedule,
         seed: int,
         problems: int,

@@ -10,12 +10,12 @@ import tensorflow as tf
 from l2l_tf import seeds, stages
 from l2l_tf.checks import at_least, instance_of
 from l2l_tf.optimizees.base import Optimizee, Parameters, batch_init, check_optimizee
-from l2l_tf.optimizers import CoordinatewiseOptimizer, everything
+from l2l_tf.optimizers import CoordinatewiseOptimizer, CoupledOptimizer, Optimizer, everything
 from l2l_tf.optimizers.groups import vector
 from l2l_tf.unroll import Optimization, problems_of, rollout
 from l2l_tf.xla import compiled
 
-MakeOptimizer = Callable[[tf.Tensor], CoordinatewiseOptimizer]
+MakeOptimizer = Callable[[Any], Optimizer]
 
 PADDED = 8  # rates are run in multiples of so many: compiling a program for each round's number takes longer
 
@@ -61,7 +61,8 @@ def rate_curves(
 
     Args:
         make_optimizer: makes a hand-designed optimizer from its learning rate: here a vector [n], one rate for each
-            coordinate. The class itself, or a `functools.partial` of it with its constants.
+            coordinate. The class itself, or a `functools.partial` of it with its constants. A coupled optimizer gets
+            one rate [], and runs at one rate after the other.
         rates: learning rates, R of them.
         problems: indices of problems, P of them.
         steps: K, the length of each run.
@@ -71,13 +72,14 @@ def rate_curves(
         f(θ_0) ... f(θ_K), float32 [R, P, K+1].
 
     Raises:
-        InputError: `steps` or `batch` is below 1, or the optimizer is not a coordinatewise one.
+        InputError: `steps` or `batch` is below 1, or it is not an optimizer.
     """
     check_optimizee(optimizee)
     at_least("batch", batch, 1)
     run = _program(optimizee, _as_key(make_optimizer), at_least("steps", steps, 1))
     indices = list(problems)
-    at_once = -(-len(rates) // PADDED) * PADDED if optimizee.vectorize or optimizee.compile else 1
+    together = (optimizee.vectorize or optimizee.compile) and not isinstance(make_optimizer(1.0), CoupledOptimizer)
+    at_once = -(-len(rates) // PADDED) * PADDED if together else 1
     padded = [*rates, *[rates[-1]] * (-len(rates) % at_once)]
     curves = np.empty([len(padded), len(indices), steps + 1], np.float32)
     for p in range(0, len(indices), batch):
@@ -104,10 +106,12 @@ def _program(
 
     def run(rates: tf.Tensor, keys: tf.Tensor, problem: Any, theta: Parameters) -> tf.Tensor:
         copies = AtManyRates(optimizee, rates.shape[0])
-        hand_designed = function(*arguments, _of_coordinates(rates, theta), **dict(keywords))
-        instance_of("make_optimizer", hand_designed, CoordinatewiseOptimizer)
+        coupled = isinstance(function(*arguments, 1.0, **dict(keywords)), CoupledOptimizer)
+        rate = rates[0] if coupled else _of_coordinates(rates, theta)
+        hand_designed = function(*arguments, rate, **dict(keywords))
+        instance_of("make_optimizer", hand_designed, CoordinatewiseOptimizer, CoupledOptimizer)
         optimizer = everything(hand_designed)
-        begin = Optimization(keys, problem, theta, optimizer.init(theta))
+        begin = Optimization(keys, problem, theta, optimizer.init(theta, keys.shape[0]))
         return rollout(copies, optimizer, begin, tf.constant(0), steps, record=False).losses
 
     run = compiled(run) if optimizee.compile else tf.function(run, autograph=False)

@@ -11,7 +11,7 @@ from l2l_tf import seeds, stages
 from l2l_tf.checks import at_least
 from l2l_tf.optimizees.base import Optimizee, Parameters, check_optimizee
 from l2l_tf.optimizees.sonnet_classifier import SonnetClassifier
-from l2l_tf.optimizers import CoordinatewiseOptimizer, ParameterGroups, everything
+from l2l_tf.optimizers import Optimizer, ParameterGroups, everything
 from l2l_tf.unroll import rollout, start
 from l2l_tf.xla import compiled
 
@@ -28,7 +28,7 @@ class Evaluator:
     def __init__(
         self,
         optimizee: Optimizee,
-        optimizer: CoordinatewiseOptimizer | ParameterGroups,
+        optimizer: Optimizer | ParameterGroups,
         steps: int,
         batch: int = 32,
         compile: bool = False,
@@ -69,7 +69,7 @@ class Evaluator:
 
 def evaluate(
     optimizee: Optimizee,
-    optimizer: CoordinatewiseOptimizer | ParameterGroups,
+    optimizer: Optimizer | ParameterGroups,
     problems: int,
     steps: int,
     seed: int = 0,

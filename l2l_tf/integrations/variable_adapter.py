@@ -13,7 +13,7 @@ import tensorflow as tf
 from l2l_tf.errors import InputError
 from l2l_tf.integrations.guard import Guard
 from l2l_tf.names import short_names
-from l2l_tf.optimizers import CoordinatewiseOptimizer, Group, ParameterGroups
+from l2l_tf.optimizers import CoordinatewiseOptimizer, Group, Optimizer, ParameterGroups
 from l2l_tf.xla import compiled
 
 Patterns = str | Sequence[str | Sequence[str]]
@@ -132,27 +132,32 @@ class VariableUpdates:
 
 
 class _GroupUpdate:
-    """Equation 3 for a group's coordinates, [n] in `blocks` of one size, the last one padded with zeros."""
+    """Equation 3 for a group's coordinates, [n] in `blocks` of one size, the last one padded with zeros.
 
-    def __init__(self, optimizer: CoordinatewiseOptimizer, sizes: Sequence[int]):
+    Coupled coordinates are one block, whose state moves on as a whole: where a gradient is missing it counts as zero.
+    """
+
+    def __init__(self, optimizer: Optimizer, sizes: Sequence[int]):
         learned = optimizer.trainable_variables
         self.dtype = tf.as_dtype(learned[0].dtype) if learned else tf.float32
         self.blocks = 1
-        if optimizer.block_size is not None:
+        coordinatewise = isinstance(optimizer, CoordinatewiseOptimizer)
+        if isinstance(optimizer, CoordinatewiseOptimizer) and optimizer.block_size is not None:
             self.blocks = min(-(-sum(sizes) // optimizer.block_size), MOST_BLOCKS)
         self._optimizer, self._sizes = optimizer, sizes
         self._size = -(-sum(sizes) // self.blocks)
         self._padding = self._size * self.blocks - sum(sizes)
+        self._rows = rows = [] if coordinatewise else [1]
         with tf.init_scope():
-            one, two = (optimizer.init(tf.zeros([n], self.dtype)) for n in (1, 2))
+            one, two = (optimizer.init(tf.zeros([*rows, n], self.dtype)) for n in (1, 2))
         self._structure = tf.nest.map_structure(lambda _: None, one)
         shapes = zip(tf.nest.flatten(one), tf.nest.flatten(two), strict=True)
-        self._has_coordinates = [a.shape != b.shape for a, b in shapes]
+        self._has_coordinates = [coordinatewise and a.shape != b.shape for a, b in shapes]
         self._step = compiled(self._block) if learned else self._block
 
     def initial_state(self) -> list[list[tf.Tensor]]:
         with tf.init_scope():
-            block = tf.nest.flatten(self._optimizer.init(tf.zeros([self._size], self.dtype)))
+            block = tf.nest.flatten(self._optimizer.init(tf.zeros([*self._rows, self._size], self.dtype)))
         return [block] * self.blocks
 
     def __call__(self, gradients: list[tf.Tensor], masks: list[Any], state: State) -> list[tf.Tensor]:
@@ -172,7 +177,9 @@ class _GroupUpdate:
     def _block(self, gradients: tf.Tensor, mask: tf.Tensor | None, state: list[tf.Variable]) -> tf.Tensor:
         """One block's updates; its state is changed in place."""
         old = [tf.convert_to_tensor(part) for part in state]
+        gradients = tf.reshape(gradients, [*self._rows, -1])
         updates, new = self._optimizer.update(gradients, tf.nest.pack_sequence_as(self._structure, old))
+        updates = tf.reshape(updates, [-1])
         for part, before, after, own in zip(state, old, tf.nest.flatten(new), self._has_coordinates, strict=True):
             part.assign(after if mask is None or not own else tf.where(mask, after, before))
         return updates if mask is None else tf.where(mask, updates, tf.zeros_like(updates))

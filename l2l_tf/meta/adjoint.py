@@ -80,7 +80,7 @@ class AdjointMetaGradient(MetaGradient):
         ) -> Any:
             gradients, states = tf.nest.map_structure(lambda x: x[t], (trajectory.gradients, trajectory.states))
             theta = {name: first[name] + second[name] for name in first}
-            updates, v, h, shares = self._step_products(gradients, states, theta, h)
+            updates, v, h, shares = self._step_products(end.keys.shape[0], gradients, states, theta, h)
             params = {name: params[name] - updates[name] for name in params}  # θ_t = θ_{t+1} − g_t
             curved = hessian_product(self.optimizee, end._replace(params=params), first_step + t, v)
             first = {name: first[name] + weights[t] * gradients[name] for name in first}
@@ -97,19 +97,20 @@ class AdjointMetaGradient(MetaGradient):
         return total
 
     def _step_products(
-        self, gradients: Parameters, state: State, theta: Parameters, h: Cotangents
+        self, problems: int, gradients: Parameters, state: State, theta: Parameters, h: Cotangents
     ) -> tuple[Parameters, Parameters, Cotangents, list[tf.Tensor]]:
         """One step of all groups: g_t, v_t, μ_t, and the shares of dL/dφ, from λ_{t+1} (`theta`) and μ_{t+1} (`h`)."""
-        vectors, cotangents = self.optimizer.vectors(gradients), self.optimizer.vectors(theta)
+        vectors, cotangents = (self.optimizer.vectors(params, problems) for params in (gradients, theta))
         updates, v, new_h, shares = [], [], [], []
         for index, (group, product) in enumerate(zip(self.optimizer.groups, self._products, strict=True)):
             blocks = group.split(vectors[index]), state[index], group.split(cotangents[index]), h[index]
             results = [product(*block) for block in zip(*blocks, strict=True)]
-            updates.append(tf.concat([result.updates for result in results], axis=0))
-            v.append(tf.concat([result.gradients for result in results], axis=0))
+            updates.append(tf.concat([result.updates for result in results], axis=-1))
+            v.append(tf.concat([result.gradients for result in results], axis=-1))
             new_h.append(tuple(result.state for result in results))
             shares += [tf.add_n(list(parts)) for parts in zip(*(result.variables for result in results), strict=True)]
-        return self.optimizer.named(updates, gradients), self.optimizer.named(v, gradients), tuple(new_h), shares
+        named_updates, named_v = (self.optimizer.named(vectors, gradients, problems) for vectors in (updates, v))
+        return named_updates, named_v, tuple(new_h), shares
 
     @staticmethod
     def _check_memory(begin: Optimization, steps: int) -> None:

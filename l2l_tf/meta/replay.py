@@ -10,7 +10,8 @@ the optimizer alone, run over those gradients again from the same h_0, with the 
 outputs. The optimizee is never differentiated twice nor kept on a tape.
 
 A coordinatewise optimizer's dL/dφ is a sum over coordinates that do not touch each other. So it is computed block by
-block, in bounded memory, and may be estimated from a random sample of coordinates. If the rollout has kept h_0 ...
+block, in bounded memory, and may be estimated from a random sample of coordinates. One whose coordinates are coupled
+is always replayed whole. If the rollout has kept h_0 ...
 h_{T-1}, which is worth the memory for a small optimizee whose coordinates are all replayed, only the backward pass is
 left.
 """
@@ -27,7 +28,7 @@ from l2l_tf.meta.base import Differentiated, MetaGradient, Unroll, state_numbers
 from l2l_tf.meta.schedule import Replay
 from l2l_tf.meta.vector_jacobian import differentiable, step_products
 from l2l_tf.optimizees.base import Optimizee
-from l2l_tf.optimizers.base import CoordinatewiseOptimizer, State
+from l2l_tf.optimizers.base import Optimizer, State
 from l2l_tf.optimizers.groups import ParameterGroups
 from l2l_tf.unroll import Optimization, Trajectory
 from l2l_tf.xla import compiled
@@ -80,13 +81,16 @@ class ReplayMetaGradient(MetaGradient):
         gradients, states = trajectory.gradients, trajectory.states
         problems = trajectory.losses.shape[1]
         total: list[tf.Tensor] = []
-        groups = zip(self.optimizer.groups, self.optimizer.sizes(gradients, 1), state, strict=True)
-        vectors = self.optimizer.vectors(gradients, 1)
+        groups = zip(self.optimizer.groups, self.optimizer.sizes(gradients, problems, 1), state, strict=True)
+        vectors = self.optimizer.vectors(gradients, problems, 1)
         for index, (group, sizes, blocks) in enumerate(groups):
             if not group.optimizer.trainable_variables:
                 continue
             if states:
                 total += self._from_kept_states(index, states[index], vectors[index], weights / problems)
+            elif group.coupled:
+                cotangents = suffix_sums(vectors[index], weights / problems)
+                total += self._replays[index](vectors[index][:-1], cotangents, *blocks)
             else:
                 whole = [size < problems * self.settings.whole_below for size in sizes]
                 strata = coordinate_strata(sizes, whole, self.settings.fraction)
@@ -101,7 +105,7 @@ class ReplayMetaGradient(MetaGradient):
     def _from_kept_states(self, index: int, states: State, gradients: tf.Tensor, weights: tf.Tensor) -> list[tf.Tensor]:
         """dL/dφ from all coordinates' gradients [T+1, n] and the states that the rollout has kept, in its blocks."""
         group = self.optimizer.groups[index]
-        cotangents = suffix_sums(gradients, weights[:, tf.newaxis])
+        cotangents = suffix_sums(gradients, weights)
         blocks = zip(group.split(gradients[:-1]), group.split(cotangents), states, strict=True)
         return added(self._backward_passes[index](*block) for block in blocks)
 
@@ -110,16 +114,17 @@ class ReplayMetaGradient(MetaGradient):
     ) -> list[tf.Tensor]:
         """dL/dφ from coordinates' gradients [T+1, n] and h_0, coordinate i counted `scale`[i] times; in blocks."""
         group = self.optimizer.groups[index]
-        cotangents = suffix_sums(gradients, weights[:, tf.newaxis] * tf.constant(scale, gradients.dtype))
+        cotangents = suffix_sums(gradients, weights, tf.constant(scale, gradients.dtype))
         block_size = balanced(gradients.shape[1], self.settings.block_size, os.cpu_count() or 1)
         vectors = [group.split(vectors, block_size) for vectors in (gradients[:-1], cotangents)]
         states = group.split_state(state, [block.shape[-1] for block in vectors[0]])
         return added(self._replays[index](*block) for block in zip(*vectors, states, strict=True))
 
 
-def suffix_sums(gradients: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-    """∂L/∂g_s for s = 0 ... T-1, [T, n], from ∇_0 ... ∇_T."""
-    return tf.cumsum(gradients[1:] * weights, axis=0, reverse=True)
+def suffix_sums(gradients: tf.Tensor, weights: tf.Tensor, scale: tf.Tensor | float = 1.0) -> tf.Tensor:
+    """∂L/∂g_s for s = 0 ... T-1, [T, ..., n], from ∇_0 ... ∇_T [T+1, ..., n] and w_1 ... w_T; `scale` times."""
+    weights = tf.reshape(weights, [-1] + [1] * (gradients.shape.rank - 1))
+    return tf.cumsum(gradients[1:] * (weights * scale), axis=0, reverse=True)
 
 
 def added(parts: Iterable[tuple[tf.Tensor, ...]]) -> list[tf.Tensor]:
@@ -128,7 +133,7 @@ def added(parts: Iterable[tuple[tf.Tensor, ...]]) -> list[tf.Tensor]:
 
 
 def replay_block(
-    optimizer: CoordinatewiseOptimizer, gradients: tf.Tensor, cotangents: tf.Tensor, state: State
+    optimizer: Optimizer, gradients: tf.Tensor, cotangents: tf.Tensor, state: State
 ) -> tuple[tf.Tensor, ...]:
     """`backward_pass` from h_0: the optimizer runs over the gradients once more, which gives h_0 ... h_{T-1}."""
     steps = gradients.shape[0]
@@ -147,15 +152,15 @@ def replay_block(
 
 
 def backward_pass(
-    optimizer: CoordinatewiseOptimizer, gradients: tf.Tensor, cotangents: tf.Tensor, states: State
+    optimizer: Optimizer, gradients: tf.Tensor, cotangents: tf.Tensor, states: State
 ) -> tuple[tf.Tensor, ...]:
-    """Σ_s (∂g_s/∂φ)ᵀ cotangent_s for a block of n coordinates.
+    """Σ_s (∂g_s/∂φ)ᵀ cotangent_s for a block of n coordinates, or of B problems with n coupled coordinates each.
 
     Of the forward pass only the states are kept; in the backward pass each step is computed again and differentiated.
     That saves memory, and time too: XLA fuses one step well and an unrolled tape badly.
 
     Args:
-        gradients: ∇_0 ... ∇_{T-1}, [T, n]; cotangents: [T, n]; states: h_0 ... h_{T-1}, [T, ...] each.
+        gradients: ∇_0 ... ∇_{T-1}, [T, n] or [T, B, n]; cotangents: the same; states: h_0 ... h_{T-1}, [T, ...] each.
     """
     steps = gradients.shape[0]
     variables = optimizer.trainable_variables

@@ -26,7 +26,7 @@ from l2l_tf.meta.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from l2l_tf.meta.methods import scheduled
 from l2l_tf.meta.schedule import Schedule
 from l2l_tf.optimizees.base import Optimizee, check_optimizee
-from l2l_tf.optimizers import CoordinatewiseOptimizer, ParameterGroups, everything
+from l2l_tf.optimizers import Optimizer, ParameterGroups, everything
 from l2l_tf.serialization.trained import assign_variables, check_arrays, read_variables, variable_names
 from l2l_tf.unroll import Optimization, advance, start
 
@@ -57,7 +57,7 @@ class Trainer:
         self,
         optimizee: Optimizee,
         validation_optimizee: Optimizee,
-        optimizer: CoordinatewiseOptimizer | ParameterGroups,
+        optimizer: Optimizer | ParameterGroups,
         schedule: Schedule,
         seed: int,
         folder: Path,

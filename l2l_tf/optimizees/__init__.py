@@ -3,6 +3,7 @@
 from l2l_tf.optimizees.base import Optimizee, Parameters
 from l2l_tf.optimizees.convnet import convnet
 from l2l_tf.optimizees.ensemble import Ensemble
+from l2l_tf.optimizees.ill_conditioned import IllConditioned
 from l2l_tf.optimizees.mlp import mlp
 from l2l_tf.optimizees.neural_art import NeuralArt, load_neural_art
 from l2l_tf.optimizees.quadratic import Quadratic
@@ -12,6 +13,7 @@ from l2l_tf.optimizees.sonnet_classifier import SonnetClassifier
 
 __all__ = [
     "Ensemble",
+    "IllConditioned",
     "NeuralArt",
     "Optimizee",
     "Parameters",

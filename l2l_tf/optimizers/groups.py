@@ -12,7 +12,7 @@ import tensorflow as tf
 from l2l_tf.checks import boolean, instance_of, one_of, shown
 from l2l_tf.errors import InputError
 from l2l_tf.optimizees.base import Parameters
-from l2l_tf.optimizers.base import CoordinatewiseOptimizer, State
+from l2l_tf.optimizers.base import CoordinatewiseOptimizer, CoupledOptimizer, Optimizer, State
 from l2l_tf.xla import compiled
 
 MOST_GROUPS = 32
@@ -22,22 +22,30 @@ MOST_GROUPS = 32
 class Group:
     """An optimizer and the parameters it updates, by name patterns as in a shell (`conv_*/w`)."""
 
-    optimizer: CoordinatewiseOptimizer
+    optimizer: Optimizer
     parameters: Sequence[str] = ("*",)
 
     def __post_init__(self) -> None:
-        instance_of("groups: optimizer", self.optimizer, CoordinatewiseOptimizer)
+        instance_of("groups: optimizer", self.optimizer, CoordinatewiseOptimizer, CoupledOptimizer)
         parameters = self.parameters
         listed = isinstance(parameters, Sequence) and not isinstance(parameters, str)
         if not listed or not parameters or not all(isinstance(pattern, str) for pattern in parameters):
             raise InputError(f"groups: parameters={shown(parameters)}: must be a list of name patterns")
 
+    @property
+    def coupled(self) -> bool:
+        """Whether the coordinates must stay together."""
+        return isinstance(self.optimizer, CoupledOptimizer)
+
     def split(self, vectors: tf.Tensor, block_size: int | None = None) -> list[tf.Tensor]:
         """Cuts vectors [..., n] into nearly equal blocks, of at most the optimizer's `block_size` unless one is given.
 
-        With the optimizer's own block size the blocks are those of the state.
+        With the optimizer's own block size the blocks are those of the state. Coupled coordinates are one block.
         """
-        block_size = self.optimizer.block_size if block_size is None else block_size
+        if isinstance(self.optimizer, CoupledOptimizer):
+            return [vectors]
+        if block_size is None and isinstance(self.optimizer, CoordinatewiseOptimizer):
+            block_size = self.optimizer.block_size
         return tf.split(vectors, block_sizes(vectors.shape[-1], block_size), axis=-1)
 
     def split_state(self, state: State, sizes: Sequence[int]) -> list[State]:
@@ -73,6 +81,8 @@ class ParameterGroups:
 
     The coordinates of a group's parameters are laid end to end in one vector, in the order of their names, and the
     vector is cut into blocks of at most the optimizer's `block_size`. The state is that of every block of every group.
+    Where B problems are solved at once, their parameters have a leading axis B. A coordinatewise optimizer makes no
+    difference between problems; a coupled one gets each problem's vector as a row, and its one block is [B, n].
 
     Args:
         groups: `Group`s, or mappings with their fields; every parameter must belong to exactly one of them.
@@ -115,42 +125,51 @@ class ParameterGroups:
                 raise InputError(f"optimizer.groups: parameter {name!r} is in {len(set(owner))} groups, must be in 1")
         return [[name for name, owner in owners.items() if owner[0] == i] for i in range(len(self.groups))]
 
-    def vectors(self, params: Parameters, leading: int = 0) -> list[tf.Tensor]:
+    def vectors(self, params: Parameters, problems: int = 1, leading: int = 0) -> list[tf.Tensor]:
         """Each group's coordinates as one vector [..., n]: its parameters end to end, in the order of their names.
 
         Args:
-            leading: how many axes before a parameter's own (of steps, say) stay as they are.
+            problems: B; a coupled group's is [..., B, n].
+            leading: how many axes before these (of steps, say) stay as they are.
         """
-        return [vector({name: params[name] for name in names}, leading) for names in self.assign(list(params))]
+        members = zip(self.groups, self.assign(list(params)), strict=True)
+        return [
+            vector({name: params[name] for name in names}, leading, [problems] if group.coupled else [])
+            for group, names in members
+        ]
 
-    def sizes(self, params: Parameters, leading: int = 0) -> list[list[int]]:
-        """How many coordinates of `vectors` each parameter has, by group."""
-        return [[params[name].shape[leading:].num_elements() for name in names] for names in self.assign(list(params))]
+    def sizes(self, params: Parameters, problems: int = 1, leading: int = 0) -> list[list[int]]:
+        """How many of the n coordinates of `vectors` each parameter has, by group."""
+        members = zip(self.groups, self.assign(list(params)), strict=True)
+        return [
+            [params[name].shape[leading:].num_elements() // (problems if group.coupled else 1) for name in names]
+            for group, names in members
+        ]
 
-    def named(self, vectors: Sequence[tf.Tensor], like: Parameters) -> Parameters:
-        """The inverse of `vectors`: parameters with the names and shapes of `like`, from each group's vector [n]."""
+    def named(self, vectors: Sequence[tf.Tensor], like: Parameters, problems: int = 1) -> Parameters:
+        """The inverse of `vectors`: parameters with the names and shapes of `like`."""
         params: Parameters = {}
-        for whole, names, sizes in zip(vectors, self.assign(list(like)), self.sizes(like), strict=True):
-            parts = zip(names, tf.split(whole, sizes), strict=True)
+        for whole, names, sizes in zip(vectors, self.assign(list(like)), self.sizes(like, problems), strict=True):
+            parts = zip(names, tf.split(whole, sizes, axis=-1), strict=True)
             params |= {name: tf.reshape(part, like[name].shape) for name, part in parts}
         return {name: params[name] for name in like}
 
-    def init(self, params: Parameters) -> State:
-        """State for these parameters: for each group a tuple with the state of each block."""
+    def init(self, params: Parameters, problems: int = 1) -> State:
+        """State for the parameters of B = `problems` problems: for each group a tuple with the state of each block."""
         return tuple(
             tuple(group.optimizer.init(block) for block in group.split(whole))
-            for group, whole in zip(self.groups, self.vectors(params), strict=True)
+            for group, whole in zip(self.groups, self.vectors(params, problems), strict=True)
         )
 
-    def update(self, gradients: Parameters, state: State) -> tuple[Parameters, State]:
-        """Equation 3 for named parameters: updates of the same names and shapes, and the next state."""
+    def update(self, gradients: Parameters, state: State, problems: int = 1) -> tuple[Parameters, State]:
+        """Equation 3 for named parameters of B = `problems`: updates of the same names and shapes, the next state."""
         updates, new_state = [], []
-        parts = zip(self.groups, self._updates, self.vectors(gradients), state, strict=True)
+        parts = zip(self.groups, self._updates, self.vectors(gradients, problems), state, strict=True)
         for group, update, whole, blocks in parts:
             results = [update(*block) for block in zip(group.split(whole), blocks, strict=True)]
-            updates.append(tf.concat([block for block, _ in results], axis=0))
+            updates.append(tf.concat([block for block, _ in results], axis=-1))
             new_state.append(tuple(block for _, block in results))
-        return self.named(updates, gradients), tuple(new_state)
+        return self.named(updates, gradients, problems), tuple(new_state)
 
 
 def _group(settings: Mapping[str, Any]) -> Group:
@@ -162,19 +181,19 @@ def _group(settings: Mapping[str, Any]) -> Group:
     return Group(**settings)
 
 
-def everything(optimizer: CoordinatewiseOptimizer | ParameterGroups) -> ParameterGroups:
+def everything(optimizer: Optimizer | ParameterGroups) -> ParameterGroups:
     """The optimizer as parameter groups: one group with all parameters, unless it is groups already.
 
     Raises:
         InputError: it is not an optimizer.
     """
-    instance_of("optimizer", optimizer, CoordinatewiseOptimizer, ParameterGroups)
+    instance_of("optimizer", optimizer, CoordinatewiseOptimizer, CoupledOptimizer, ParameterGroups)
     return optimizer if isinstance(optimizer, ParameterGroups) else ParameterGroups([Group(optimizer)])
 
 
-def vector(params: Parameters, leading: int = 0) -> tf.Tensor:
-    """Parameters end to end [..., n], in the order of their names: `ParameterGroups.vectors` of a group."""
-    parts = [tf.reshape(params[name], [*params[name].shape[:leading], -1]) for name in sorted(params)]
+def vector(params: Parameters, leading: int = 0, rows: Sequence[int] = ()) -> tf.Tensor:
+    """Parameters end to end [..., *rows, n], in the order of their names: `ParameterGroups.vectors` of a group."""
+    parts = [tf.reshape(params[name], [*params[name].shape[:leading], *rows, -1]) for name in sorted(params)]
     return tf.concat(parts, axis=-1)
 
 

@@ -18,9 +18,9 @@ from l2l_tf.errors import InputError
 from l2l_tf.files import write_whole
 from l2l_tf.optimizers import (
     CoordinatewiseLSTM,
-    CoordinatewiseOptimizer,
     Identity,
     LogAndSign,
+    Optimizer,
     Preprocessing,
     RNNprop,
     everything,
@@ -112,7 +112,7 @@ def export_l2l(folder: str | Path, file: str | Path, group: int | None = None) -
     return settings_of(optimizer)
 
 
-def settings_of(optimizer: CoordinatewiseOptimizer) -> dict[str, float | str]:
+def settings_of(optimizer: Optimizer) -> dict[str, float | str]:
     """The settings with which `import_l2l` makes such an optimizer."""
     if isinstance(optimizer, RNNprop):
         return {name: getattr(optimizer, name) for name in ("output_scale", "decay", "epsilon")}

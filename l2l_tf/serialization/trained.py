@@ -16,14 +16,14 @@ from l2l_tf.checks import instance_of, shown
 from l2l_tf.errors import InputError
 from l2l_tf.files import load_arrays, save_arrays, write_whole
 from l2l_tf.names import short_names
-from l2l_tf.optimizers import CoordinatewiseOptimizer, ParameterGroups, everything
+from l2l_tf.optimizers import CoordinatewiseOptimizer, CoupledOptimizer, Optimizer, ParameterGroups, everything
 from l2l_tf.serialization.build import build, one_of_targets, public
 from l2l_tf.serialization.plain_yaml import read_yaml, write_yaml
 
 _PRETRAINED = Path(__file__).parent.parent / "pretrained"
 
 
-def build_optimizer(config: Mapping[str, Any]) -> CoordinatewiseOptimizer | ParameterGroups:
+def build_optimizer(config: Mapping[str, Any]) -> Optimizer | ParameterGroups:
     """The optimizer that a configuration describes, untrained.
 
     Args:
@@ -33,7 +33,7 @@ def build_optimizer(config: Mapping[str, Any]) -> CoordinatewiseOptimizer | Para
         InputError: an unknown name or argument, or not an optimizer.
     """
     optimizer = build(config, one_of_targets(public(optimizers)), "optimizer")
-    instance_of("optimizer", optimizer, CoordinatewiseOptimizer, ParameterGroups)
+    instance_of("optimizer", optimizer, CoordinatewiseOptimizer, CoupledOptimizer, ParameterGroups)
     return optimizer
 
 
