@@ -6,8 +6,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1] / "l2l_tf"
 # From the bottom up; a module imports what stands in its own line or before it.
 LAYERS = [
-    {"errors", "checks", "commands", "files", "interrupts", "names", "seeds", "startup", "xla"}
-    | {"serialization.unpickler"},
+    {"errors", "checks", "commands", "files", "interrupts", "names", "seeds", "stages", "startup", "xla"}
+    | {"optimizers.activations", "serialization.unpickler"},
     {"data"},
     {"optimizees"},
     {"optimizers"},
