@@ -306,9 +306,9 @@ def test_ntm_bfgs_with_a_controller_by_hand_follows_inverse_hessian_bfgs() -> No
 def test_the_kernel_lstm_sees_a_kernel_at_a_time_and_the_gradients_of_no_other() -> None:
     optimizer = KernelLSTM((2, 3), (4,), LogAndSign(), dtype="float64")
     generator = np.random.default_rng(0)
-    filters = generator.normal(size=[3, 2, 3, 4, 5])  # of three problems: height, width, inputs, outputs
+    filters = tf.constant(generator.normal(size=[3, 2, 3, 4, 5]))  # of three problems: height, width, inputs, outputs
     together, _ = everything(optimizer).update({"w": filters}, everything(optimizer).init({"w": filters}, 3), 3)
-    one = filters[1, :, :, 2, 3]
+    one = filters[1, :, :, 2, 3].numpy()
     alone, _ = optimizer.update(tf.constant(one.reshape([1, 6])), optimizer.init(tf.zeros([1, 6])))
     np.testing.assert_allclose(tf.reshape(alone, [2, 3]), together["w"][1, :, :, 2, 3], rtol=1e-12)
     one[0, 0] += 1.0
