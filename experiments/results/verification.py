@@ -21,6 +21,7 @@ from l2l_tf.serialization.trained import build_optimizer, load_optimizer
 
 LOSS_TOLERANCE = 1e-2  # relative, of a validation loss: rounding grows over a whole run
 
+MISSING = "no stored run of it"
 Finding = dict[str, Any]  # what, runs (how many were checked), problem (empty where there is none)
 
 
@@ -63,6 +64,8 @@ def check_panel(panel: Panel, runs: Maker, one_in: int, used: set[str]) -> list[
         for name in panel.baselines:
             problem = check.baseline(panel, optimizee, name)
             found.append(finding(f"{label} {name}", check.taken(), problem))
+    if all(row["problem"].startswith(MISSING) or "no trained optimizer" in row["problem"] for row in found):
+        return [finding(f"{panel.name} (nothing is stored of it yet)", 0)]
     return found
 
 
@@ -100,7 +103,7 @@ class Check:
                     spec = panel.tuning_spec(tuned_on, baseline, problems).with_rate(one)
                     problem = problem or self._compare(spec, tuned_on)
         except (InputError, MissingRunError) as error:
-            return str(error) if isinstance(error, InputError) else f"no stored run of it: {error}"
+            return str(error) if isinstance(error, InputError) else f"{MISSING}: {error}"
         return problem
 
     def _compare(self, spec: Spec, config: Mapping[str, Any], source: str | None = None) -> str:
@@ -108,7 +111,7 @@ class Check:
         self.used.add(spec.hash())
         stored = self.runs.store.find(spec)
         if stored is None:
-            return f"no stored run of it: {spec}"
+            return f"{MISSING}: {spec}"
         if int(spec.hash(), 16) % self.one_in:
             return ""
         optimizer = build_optimizer(spec.optimizer) if source is None else self.runs.load(source)
