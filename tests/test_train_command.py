@@ -22,6 +22,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from experiments.results.trainings import Training, one_training
 from l2l_tf.files import load_arrays, save_arrays
 from l2l_tf.serialization.trained import load_optimizer
 
@@ -506,3 +507,31 @@ def test_the_real_command_refuses_with_nothing_but_its_line(tmp_path: Path) -> N
     assert run.err.startswith("error: optimizee=cubic: must be one of ")
     assert run.err.count("\n") == 1
     assert not (tmp_path / "run").exists()
+
+
+# One folder, one training.
+
+
+def test_a_refused_training_changes_nothing(whole: Path) -> None:
+    before = {path: path.read_bytes() for path in whole.rglob("*") if path.is_file()}
+    refused = train([*PAPER, "seed=3"], whole)
+    assert refused.status == 1
+    assert "belongs to a training with another configuration" in refused.err
+    assert {path: path.read_bytes() for path in whole.rglob("*") if path.is_file()} == before
+
+
+def test_a_folder_in_which_a_training_runs_is_refused(tmp_path: Path) -> None:
+    with one_training(tmp_path, ""):
+        refused = train(QUICK, tmp_path)
+    assert refused.status == 1
+    assert "another training is running there" in refused.err
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+
+
+def test_a_training_that_other_code_goes_on_with_says_so_and_records_both(tmp_path: Path) -> None:
+    assert train(QUICK, tmp_path).status == 0
+    path = tmp_path / "provenance.yaml"
+    record = yaml.safe_load(path.read_text())
+    path.write_text(yaml.safe_dump(record | {"revisions": ["0123456789ab"]}))
+    training = Training(tmp_path, record["config"])
+    assert training.revisions == ["0123456789ab", record["revisions"][-1]]
