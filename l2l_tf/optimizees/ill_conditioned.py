@@ -23,8 +23,6 @@ class IllConditioned(Optimizee):
         initial_deviation: standard deviation of θ_0's IID Gaussian entries.
     """
 
-    compile = True
-
     def __init__(self, dimension: int = 10, condition: Sequence[float] = (10.0, 1e4), initial_deviation: float = 0.01):
         self.dimension = at_least("dimension", dimension, 2, 2**12)
         valid = isinstance(condition, Sequence) and len(condition) == 2 and all(is_number(end) for end in condition)
