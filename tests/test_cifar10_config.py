@@ -203,7 +203,10 @@ FIRST, SECOND = "optimizer.groups.0.parameters", "optimizer.groups.1.parameters"
         ([f"{FIRST}=[conv_*/weights]"], "error: optimizer.groups: pattern 'conv_*/weights' matches none of "),
         ([f"{FIRST}=[conv_*]"], "error: optimizer.groups: parameter 'conv_0/b' is in 2 groups, must be in 1"),
         ([f"{SECOND}=[conv_*/b,linear_*]"], "error: optimizer.groups: parameter 'batch_norm_0/offset' is in 0 groups"),
-        (["optimizee.data.labels=[cat,unicorn]"], "error: labels=['cat', 'unicorn']: must be a list of different"),
+        (
+            ["optimizee.data.labels=[cat,unicorn]"],
+            "error: optimizee.data.labels=['cat', 'unicorn']: must be a list",
+        ),
         (["optimizee.module.classes=4"], "error: optimizee.module: makes 4 logits for 10 labels"),
         (
             ["+train_on.batch=4"],

@@ -274,7 +274,7 @@ def test_shrunk_cifar10_has_the_means_of_blocks(tmp_path: Path) -> None:
     block = whole.images[1, 4:8, 12:16, 2].astype(float)
     assert abs(small.images[1, 1, 3, 2] - block.mean()) <= 0.5
     for factor, allowed in ((0, "at least 1"), (5, "must divide")):
-        with pytest.raises(InputError, match=f"data.shrink_by={factor}: .*{allowed}"):
+        with pytest.raises(InputError, match=f"shrink_by={factor}: .*{allowed}"):
             load_cifar10(tmp_path, "train", verify=False, shrink_by=factor)
 
 

@@ -239,7 +239,7 @@ def test_a_missing_and_a_damaged_run_fail_verification(tmp_path: Path) -> None:
     panel_run = next(
         path
         for path, spec in runs.items()
-        if "dimension" in spec.optimizee and not spec.mean and "alpha" in spec.optimizer
+        if spec.optimizee.get("distribution") == "gaussian" and not spec.mean and "alpha" in spec.optimizer
     )
     content = panel_run.read_bytes()
     panel_run.unlink()

@@ -88,7 +88,7 @@ def test_the_final_parameters_are_those_of_the_last_loss() -> None:
 
 
 def test_a_pattern_that_matches_no_parameter_is_refused_in_one_line() -> None:
-    with pytest.raises(InputError, match=r"^groups: pattern 'y' matches none of x_0$"):
+    with pytest.raises(InputError, match=r"^optimizer.groups: pattern 'y' matches none of x_0$"):
         evaluate(Simple(), ParameterGroups([Group(SGD(0.5), ["y"])]), problems=1, steps=2)
 
 

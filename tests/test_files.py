@@ -314,7 +314,7 @@ def test_a_configuration_of_something_else_is_refused(folder: Path, change: dict
 
 def test_a_configuration_of_no_optimizer_is_refused() -> None:
     line = refusal(lambda: build_optimizer({"_target_": "l2l_tf.optimizers.Identity"}))
-    assert line == "optimizer=Identity: must be of type CoordinatewiseOptimizer or ParameterGroups"
+    assert line == "optimizer=Identity: must be of type CoordinatewiseOptimizer or CoupledOptimizer or ParameterGroups"
 
 
 def test_damaged_weights_are_refused(folder: Path) -> None:

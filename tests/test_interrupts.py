@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,14 @@ def test_an_interrupted_training_says_from_where_it_goes_on(
     tmp_path: Path, number: int, status: int, word: str
 ) -> None:
     command = [sys.executable, "-m", "experiments.train", *TRAINING, f"hydra.run.dir={tmp_path}"]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+    )
     while not (tmp_path / "checkpoint.safetensors").exists() and process.poll() is None:
         time.sleep(0.05)
     process.send_signal(number)

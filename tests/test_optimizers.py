@@ -179,14 +179,14 @@ NOT_A_NUMBER = st.sampled_from([float("nan"), float("inf"), "big", True, [0.5]])
 @pytest.mark.parametrize(("kind", "key"), DECAYS)
 @given(st.floats(max_value=0.0, exclude_max=True) | st.floats(min_value=1.0) | NOT_A_NUMBER)
 def test_a_decay_outside_0_to_1_is_refused_by_name(kind: Callable[..., HandDesigned], key: str, value: object) -> None:
-    with pytest.raises(InputError, match=rf"^optimizer\.{key}=.*must be a number of at least 0 and below 1$"):
+    with pytest.raises(InputError, match=rf"^{key}=.*must be a number of at least 0 and below 1$"):
         kind(0.1, **{key: value})
 
 
 @pytest.mark.parametrize(("kind", "key"), EPSILONS)
 @given(st.floats(max_value=0.0, exclude_max=True) | NOT_A_NUMBER)
 def test_an_epsilon_below_0_is_refused_by_name(kind: Callable[..., HandDesigned], key: str, value: object) -> None:
-    with pytest.raises(InputError, match=rf"^optimizer\.{key}=.*must be a finite number of at least 0.0$"):
+    with pytest.raises(InputError, match=rf"^{key}=.*must be a finite number of at least 0.0$"):
         kind(0.1, **{key: value})
 
 

@@ -148,7 +148,7 @@ ACCEPTED: dict[str, tuple[Any, ...]] = {
     "name": NAMES,
     "stages": (*NONE, *PATHS),
     "only": (*NONE, *NAMES),
-    "studies": ([], {}, {"a": 1}),
+    "studies": ([], {}, {"a": 1}, {"_target_": "os.getcwd"}),  # names, not calls
 }
 
 

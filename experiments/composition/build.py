@@ -14,6 +14,7 @@ from typing import Any
 
 import hydra
 from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
 
 from experiments.composition.schema import Trained, check
 from l2l_tf.checks import one_of, shown
@@ -85,7 +86,11 @@ def build_optimizee(config: DictConfig, split: str, changes: DictConfig | None =
     """
     of_split = {"data": {"split": split}} if "data" in config else {}
     with open_dict(config):
-        changed = OmegaConf.merge(config, of_split, changes or {})
+        try:
+            changed = OmegaConf.merge(config, of_split, changes or {})
+        except OmegaConfBaseException as error:
+            given = shown(plain(config).get("data"))
+            raise InputError(f"optimizee.data={given}: must be a mapping, and so must what changes it") from error
     assert isinstance(changed, DictConfig)
     return build(changed, resolve)
 
