@@ -120,7 +120,7 @@ def test_empty_folder_and_unknown_split(load: Callable[..., Images], tmp_path: P
     assert "data.dir=" in line
     line = refusal(lambda: load(tmp_path, "tset"))
     assert line == "split=tset: must be one of test, train, validation"
-    assert "data.dir=" in refusal(lambda: load(""))
+    assert "directory=" in refusal(lambda: load(""))
 
 
 # CIFAR-10
