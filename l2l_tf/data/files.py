@@ -16,7 +16,7 @@ def folder(directory: str | Path) -> Path:
         InputError: it is not a path at all, as when a configuration leaves it empty.
     """
     if not isinstance(directory, str | Path) or not str(directory) or "\0" in str(directory):
-        raise InputError(f"data.dir={shown(directory)}: must be the path of a folder")
+        raise InputError(f"directory={shown(directory)}: must be the path of a folder")
     return Path(directory)
 
 
