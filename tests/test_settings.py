@@ -169,7 +169,9 @@ def test_every_key_refuses_in_one_line_what_it_cannot_be(what: str, data: Path) 
             assert re.search(r"must|is missing|needs|has no such argument|missing: run `make data`|TypeError", line), (
                 line
             )
-            assert re.search(rf"\b{re.escape(key.split('.')[-1])}\b|{re.escape(key.split('.')[0])}|run `make data`|SHA-256", line), (key, line)
+            assert re.search(
+                rf"\b{re.escape(key.split('.')[-1])}\b|{re.escape(key.split('.')[0])}|run `make data`|SHA-256", line
+            ), (key, line)
     assert cases >= 40
     assert accepted < cases / 4
 
