@@ -1,4 +1,4 @@
-"""Running the suite's optimizers on a task: learned ones as they are, hand-designed ones at a grid of rates."""
+"""Running the suite's optimizers on a task: learned ones unchanged, hand-designed ones at a grid of rates."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

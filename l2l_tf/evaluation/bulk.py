@@ -57,7 +57,7 @@ def rate_curves(
     """The losses that `Evaluator` gives for each rate in turn, to float32's rounding, in a fraction of the time.
 
     Problem k of a (seed, stream) has the same θ_0, data and minibatches at every rate. A rate that diverges leaves the
-    others as they are. The compiled program serves the next rates, problems and rounds of the same number again.
+    others unchanged. The compiled program serves the next rates, problems and rounds of the same number again.
 
     Args:
         make_optimizer: makes a hand-designed optimizer from its learning rate: here a vector [n], one rate for each

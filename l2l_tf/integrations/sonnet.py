@@ -24,7 +24,7 @@ class LearnedOptimizer(snt.Optimizer):
         learning_rate: multiplies the proposed update; it is not a step size, which the optimizer has learned to choose.
             1, the default, is the optimizer as it was trained.
         idle_rows: whether rows of an embedding that have no gradient in a step are updated too, as the optimizer was
-            trained to: it remembers their last gradients. Otherwise they and their state stay as they are.
+            trained to: it remembers their last gradients. Otherwise they and their state do not change.
         guard: whether to watch for divergence, set the model back to where it still improved and damp the updates; see
             `l2l_tf.integrations.guard`. Without divergence it changes nothing. False: the optimizer as it was trained.
 

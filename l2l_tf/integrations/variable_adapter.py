@@ -33,7 +33,7 @@ class VariableUpdates:
             left alone.
         parameters: see `owners`.
         idle_rows: whether rows of a variable that have no entry in a sparse gradient are updated too: an optimizer
-            with a memory moves on where the gradient is zero. Otherwise they and their state stay as they are.
+            with a memory moves on where the gradient is zero. Otherwise they and their state do not change.
         guard: whether a `Guard` watches over the updates.
 
     Raises:

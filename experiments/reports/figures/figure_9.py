@@ -72,6 +72,6 @@ def sheet(
 
 
 def show(axes: Axes, image: np.ndarray) -> None:
-    """One image, its pixels as they are."""
+    """One image, its pixels unscaled."""
     axes.imshow(image, interpolation="nearest")
     axes.set_axis_off()
