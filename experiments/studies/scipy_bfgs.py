@@ -19,7 +19,10 @@ from l2l_tf.optimizees import IllConditioned
 from l2l_tf.optimizers import SGD, everything
 from l2l_tf.unroll import start
 
-METHODS = ("BFGS", "L-BFGS-B")
+METHODS: dict[str, dict[str, float]] = {
+    "BFGS": {"gtol": 0.0},
+    "L-BFGS-B": {"gtol": 0.0, "ftol": 0.0},
+}  # never done early
 AT = (1, 10, 20, 50, 100)  # evaluations
 
 
@@ -32,7 +35,7 @@ def lowest_losses(method: str, evaluations: int, W: np.ndarray, minimum: np.ndar
         losses.append(float(residual @ residual))
         return losses[-1], 2.0 * W.T @ residual
 
-    minimize(loss_and_gradient, theta, jac=True, method=method, options={"gtol": 1e-12, "maxiter": evaluations})
+    minimize(loss_and_gradient, theta, jac=True, method=method, options={**METHODS[method], "maxiter": evaluations})
     best = np.minimum.accumulate(losses)[:evaluations]
     return np.pad(best, (0, evaluations - len(best)), mode="edge")
 

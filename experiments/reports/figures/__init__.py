@@ -4,6 +4,7 @@ from pathlib import Path
 
 from experiments.reports.claims import Stored
 from experiments.reports.figures import (
+    appendix_d,
     beyond_1000,
     figure_4,
     figure_5,
@@ -15,7 +16,18 @@ from experiments.reports.figures import (
     figure_10,
 )
 
-FIGURES = (figure_4, figure_5, figure_6, figure_6_beyond, figure_7, figure_8, figure_9, figure_10, beyond_1000)
+FIGURES = (
+    figure_4,
+    figure_5,
+    figure_6,
+    figure_6_beyond,
+    figure_7,
+    figure_8,
+    figure_9,
+    figure_10,
+    beyond_1000,
+    appendix_d,
+)
 
 
 def draw(results: Path, stored: Stored, paper: bool = True) -> list[Path]:

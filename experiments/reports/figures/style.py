@@ -20,6 +20,9 @@ from l2l_tf.files import write_whole
 COLOURS = {
     "LSTM": "#D55E00",
     "LSTM-sub": "#000000",
+    "LSTM+GAC": "#882255",
+    "NTM-BFGS": "#332288",
+    "NTM-L-BFGS": "#117733",
     "SGD": "#0072B2",
     "RMSprop": "#009E73",
     "ADAM": "#CC79A7",
@@ -28,6 +31,8 @@ COLOURS = {
     "ADAM, β2 0.95": "#7A3B62",
     "momentum": "#444444",
     "AdaGrad": "#999999",
+    "BFGS": "#000000",
+    "L-BFGS": "#8C6D1F",
 }
 DASHES = {
     "SGD": (0, (6, 1.5)),
@@ -38,6 +43,8 @@ DASHES = {
     "ADAM, β2 0.95": (0, (6, 1.5, 1.5, 1.5)),
     "momentum": (0, (6, 1.5, 1, 1.5, 1, 1.5)),
     "AdaGrad": (0, (1, 2)),
+    "BFGS": (0, (4, 1, 1, 1, 1, 1)),
+    "L-BFGS": (0, (2, 2)),
 }
 ANOTHER_LEARNED, ANOTHER_BASELINE = "#882255", "#777777"
 

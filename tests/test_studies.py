@@ -1,0 +1,48 @@
+"""Appendix D's two studies, as their commands run them."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from experiments.studies import coupled_cost, scipy_bfgs
+from l2l_tf.optimizers import SGD, NTMBFGS
+
+
+def test_cost_of_a_step_is_stored_for_each_optimizer_and_size(tmp_path, monkeypatch):
+    arguments = ["coupled_cost", "--output", str(tmp_path), "--coordinates", "4", "8", "--steps", "2", "--repeats", "1"]
+    monkeypatch.setattr("sys.argv", arguments)
+    coupled_cost.main()
+    table = pd.read_csv(tmp_path / "coupled_cost.csv").set_index(["optimizer", "coordinates"])
+    assert {name for name, _ in table.index} == set(coupled_cost.OPTIMIZERS)
+    assert (table.seconds > 0).all()
+    # M [n, n] in float32 and the reads and states of the controller, which are n times something.
+    sizes = [table.state_bytes[name, 8] - 2 * table.state_bytes[name, 4] for name in ("NTM-BFGS", "NTM-L-BFGS")]
+    assert sizes[0] >= 4 * (8 * 8 - 2 * 4 * 4)
+    assert abs(sizes[1]) < 4 * 8
+
+
+def test_state_of_a_matrix_is_counted():
+    _, small = coupled_cost.cost(SGD(0.1), 10, steps=1, repeats=1)
+    _, large = coupled_cost.cost(NTMBFGS(), 10, steps=1, repeats=1)
+    assert small == 0
+    assert large >= 4 * 10 * 10
+
+
+@pytest.mark.parametrize("method", scipy_bfgs.METHODS)
+def test_scipy_reaches_the_minimum_of_a_quadratic_and_its_curve_never_rises(method):
+    rng = np.random.default_rng(0)
+    W, minimum, theta = rng.normal(size=(5, 5)), rng.normal(size=5), np.zeros(5)
+    losses = scipy_bfgs.lowest_losses(method, 100, W, minimum, theta)
+    assert losses.shape == (100,)
+    assert losses[0] == pytest.approx(float(np.sum((W @ minimum) ** 2)))
+    assert (np.diff(losses) <= 0).all()
+    assert losses[-1] < 1e-15
+
+
+def test_scipy_table_starts_where_the_panel_does(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["scipy_bfgs", "--output", str(tmp_path), "--dimensions", "3", "--problems", "2"])
+    scipy_bfgs.main()
+    table = pd.read_csv(tmp_path / "scipy_bfgs.csv")
+    assert table.groupby("method").size().to_dict() == dict.fromkeys(scipy_bfgs.METHODS, len(scipy_bfgs.AT))
+    first = table[table.evaluations == 1].loss
+    assert first.nunique() == 1  # both begin at the same θ_0
