@@ -8,7 +8,7 @@ import pytest
 from stored import changed, panel_runs
 
 from experiments.calibration.nearest import nearest, summary
-from experiments.reports.figures import figure_4, figure_6
+from experiments.reports.figures import curves, figure_6
 from experiments.reports.intervals import paired_ratio
 from experiments.reports.paper import distance, paper_curves, paper_figure_6
 from experiments.reports.paper_tables import paper_leads, paper_markdown, paper_table
@@ -74,7 +74,7 @@ def test_figure_6_has_nag_at_step_200_and_the_others_at_100() -> None:
 def test_figures_are_drawn_with_and_without_the_papers_lines(tmp_path: Path, paper: bool) -> None:
     quadratics = panel_runs("figure_4_left_uniform", OPTIMIZERS, problems=2)
     sizes = panel_runs("figure_6_2_layer", {"LSTM": 1.0, "ADAM": 1.0, "NAG": 1.0}, problems=2)
-    assert len(figure_4.draw(tmp_path, {"figure_4_left_uniform": quadratics}, paper)) == 2
+    assert len(curves.FIGURE_4.draw(tmp_path, {"figure_4_left_uniform": quadratics}, paper)) == 2
     assert len(figure_6.draw(tmp_path, {"figure_6_2_layer": sizes}, paper)) == 2
 
 

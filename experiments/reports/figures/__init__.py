@@ -3,30 +3,20 @@
 from pathlib import Path
 
 from experiments.reports.claims import Stored
-from experiments.reports.figures import (
-    appendix_d,
-    beyond_1000,
-    figure_4,
-    figure_5,
-    figure_6,
-    figure_6_beyond,
-    figure_7,
-    figure_8,
-    figure_9,
-    figure_10,
-)
+from experiments.reports.figures import curves, figure_6, figure_6_beyond, figure_9, figure_10
 
 FIGURES = (
-    figure_4,
-    figure_5,
+    curves.FIGURE_4,
+    curves.FIGURE_5,
     figure_6,
     figure_6_beyond,
-    figure_7,
-    figure_8,
+    curves.FIGURE_7,
+    curves.FIGURE_8,
     figure_9,
     figure_10,
-    beyond_1000,
-    appendix_d,
+    curves.BEYOND_1000,
+    curves.APPENDIX_D,
+    curves.ILL_CONDITIONED,
 )
 
 
