@@ -12,21 +12,16 @@ from omegaconf import DictConfig
 from tqdm import tqdm
 
 from experiments.composition.cli import command
-from experiments.composition.labels import check_unseen_labels
 from experiments.composition.panel import Panel, compose_panels
-from experiments.results.making import Maker, counted_down, maker
+from experiments.results.making import Maker, checked, maker
 from experiments.results.run import Run
 
 
 @command("evaluate")
 def main(config: DictConfig) -> None:
     """Makes every run of the chosen panels that is not stored, or is stored and comes out otherwise now."""
-    panels = compose_panels(config)
-    runs = maker(config)
-    for panel in panels:
-        check_unseen_labels(panel, runs.folders)
-        runs.check(panel)
-    with counted_down(panels, runs):
+    panels, runs = compose_panels(config), maker(config)
+    with checked(panels, runs):
         for panel in panels:
             evaluate(panel, runs)
 
@@ -35,7 +30,7 @@ def evaluate(panel: Panel, runs: Maker) -> None:
     """Every optimizer on every variation of a panel's optimizee; says what was made and what was found stored."""
     runs.made = runs.reused = 0
     for variation, optimizee in panel.variations():
-        label = " ".join([panel.name, *(f"{key}={value}" for key, value in variation.items())])
+        label = panel.label(variation)
         for name, run in runs.test_runs(panel, optimizee, label).items():
             tqdm.write(f"{label} {name}: final loss {final_loss(panel, run):.4g}")
     tqdm.write(f"{panel.name}: {runs.made} runs made, {runs.reused} were stored, in {runs.store.folder}/runs")

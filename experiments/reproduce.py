@@ -16,12 +16,11 @@ from omegaconf import DictConfig
 from experiments.benchmarks.stages import add_stages
 from experiments.composition.build import plain
 from experiments.composition.cli import command
-from experiments.composition.labels import check_unseen_labels
 from experiments.composition.panel import compose_panels
 from experiments.evaluate import evaluate
 from experiments.neural_art.studies import make_studies
 from experiments.reports.__main__ import write_reports
-from experiments.results.making import counted_down, maker
+from experiments.results.making import checked, maker
 from experiments.train import train
 from l2l_tf.stages import seconds, stage
 
@@ -33,10 +32,7 @@ def main(config: DictConfig) -> None:
     panels = compose_panels(config)
     train(config, results / "trained" / config.name)
     runs = maker(config)
-    for panel in panels:
-        check_unseen_labels(panel, runs.folders)
-        runs.check(panel)
-    with counted_down(panels, runs):
+    with checked(panels, runs):
         for panel in panels:
             evaluate(panel, runs)
     if config.studies:

@@ -6,23 +6,19 @@ Main keys:
     results=FOLDER             where runs are written
 """
 
-from dataclasses import replace
-
 from omegaconf import DictConfig
 from tqdm import tqdm
 
 from experiments.composition.cli import command
 from experiments.composition.panel import Panel, compose_panels
-from experiments.results.making import Maker, counted_down, maker
+from experiments.results.making import Maker, checked, maker
 
 
 @command("evaluate")
 def main(config: DictConfig) -> None:
     """Prints each baseline's losses by learning rate, `*` at the chosen one; every rate is a run in the store."""
-    panels, runs = compose_panels(config), maker(config)
-    for panel in panels:
-        runs.check(panel)
-    with counted_down([replace(panel, learned={}) for panel in panels], runs):
+    panels, runs = [panel.only_baselines() for panel in compose_panels(config)], maker(config)
+    with checked(panels, runs):
         for panel in panels:
             tune(panel, runs)
 
@@ -30,7 +26,7 @@ def main(config: DictConfig) -> None:
 def tune(panel: Panel, runs: Maker) -> None:
     """Every baseline on every variation of a panel's optimizee."""
     for variation, optimizee in panel.variations():
-        label = " ".join([panel.name, *(f"{key}={value}" for key, value in variation.items())])
+        label = panel.label(variation)
         for name in panel.baselines:
             rates = runs.rates(panel, optimizee, name, label)
             columns = zip(rates.learning_rate, rates.loss, rates.chosen, strict=True)

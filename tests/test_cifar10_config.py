@@ -150,6 +150,11 @@ def refused(results: Path, record: str) -> None:
     check_unseen_labels(compose_panel("figure_7_right"), [results])
 
 
+def test_a_panel_that_lists_unseen_labels_is_tuned_like_any_other() -> None:
+    panel = compose_panel("figure_7_right").only_baselines()
+    assert (len(panel.baselines), len(panel.learned)) == (4, 0)
+
+
 def test_what_sub_has_seen_is_read_from_the_record_of_its_training(tmp_path: Path) -> None:
     record = {"config": {"optimizee": {"data": {"labels": ["cat", 1]}}, "optimizer": {}, "schedule": {}}}
     with pytest.raises(InputError, match=r"LSTM-sub \(cifar10_sub2\) is trained on automobile as well"):

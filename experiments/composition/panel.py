@@ -120,6 +120,10 @@ class Panel:
                 OmegaConf.update(varied, key, value, merge=False)
             yield dict(zip(self.variation_keys, values, strict=True)), _plain(varied)
 
+    def label(self, variation: Mapping[str, Any]) -> str:
+        """The panel's name, and what is varied."""
+        return " ".join([self.name, *(f"{key}={value}" for key, value in variation.items())])
+
     @property
     def tuning_steps(self) -> int:
         """Steps of problems that tuning one baseline on one variation takes, if its grid is wide enough."""
@@ -145,6 +149,10 @@ class Panel:
             baselines={key: baseline for key, baseline in self.baselines.items() if key == name},
             unseen_labels=[key for key in self.unseen_labels if key == name],
         )
+
+    def only_baselines(self) -> "Panel":
+        """The panel without its learned optimizers: what there is to tune."""
+        return replace(self, learned={}, unseen_labels=[])
 
     def test_spec(self, optimizee: Mapping[str, Any], optimizer: Mapping[str, Any]) -> Spec:
         """An optimizer's run on the panel's test problems."""

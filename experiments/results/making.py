@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
 from experiments.composition.build import build
+from experiments.composition.labels import check_unseen_labels
 from experiments.composition.panel import Panel
 from experiments.results.queries import chosen_rate
 from experiments.results.record import provenance
@@ -264,8 +265,15 @@ def _short(losses: np.ndarray) -> str:
 
 
 @contextmanager
-def counted_down(panels: Sequence[Panel], runs: Maker) -> Iterator[None]:
-    """A bar over all that is to be done for some panels, in steps of problems, while the block does it."""
+def checked(panels: Sequence[Panel], runs: Maker) -> Iterator[None]:
+    """Checks all panels before the block makes the first one's runs; over it, a bar in steps of problems of them all.
+
+    Raises:
+        InputError: something that a panel describes cannot be made.
+    """
+    for panel in panels:
+        check_unseen_labels(panel, runs.folders)
+        runs.check(panel)
     look = "{desc} {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left"
     with tqdm(total=sum(panel.all_steps for panel in panels), desc="all", bar_format=look) as bar:
         runs.on_steps = bar.update

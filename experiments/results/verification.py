@@ -56,7 +56,7 @@ def check_panel(panel: Panel, runs: Maker, one_in: int, used: set[str]) -> list[
     """
     found = []
     for variation, optimizee in panel.variations():
-        label = " ".join([panel.name, *(f"{key}={value}" for key, value in variation.items())])
+        label = panel.label(variation)
         check = Check(runs, one_in, used)
         for name, source in panel.learned.items():
             problem = check.trained(panel, optimizee, source)
