@@ -2,6 +2,7 @@
 
 import runpy
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,13 @@ def call(command: str, *arguments: str) -> str:
         except SystemExit as ended:
             return "" if not ended.code else str(ended.code)
     return ""
+
+
+def call_all(commands: Sequence[str], arguments: Sequence[str]) -> None:
+    """Runs some commands one after the other, in a process of their own; ends it with status 1 if one fails."""
+    for command in commands:
+        if said := call(command, *arguments):
+            sys.exit(said)
 
 
 def save_lstm(results: Path, name: str, seed: int = 0, **arguments: float) -> Path:

@@ -1,8 +1,10 @@
 """What `experiments.tune`, `evaluate` and `verify` use again, what they make anew, and what they never touch."""
 
-import contextlib
+import multiprocessing
 import os
 import random
+import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
-from commands import call, save_lstm
+from commands import call, call_all, save_lstm
 
 from experiments.results.making import Maker, Probe, agree, probe
 from experiments.results.run import Run, Spec
@@ -122,30 +124,43 @@ def test_a_run_of_another_panel_under_this_name_is_made_again(results: Path) -> 
     assert values(results) == losses
 
 
-def test_killed_anywhere_the_same_command_ends_with_the_same_values(
-    results: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+KILLS = int(os.environ.get("L2L_KILLS", "6"))
+
+
+def test_killed_at_any_moment_the_same_commands_end_with_the_same_values(
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    expected, write = values(results), Store.write
-    draw = random.Random(0)
-    for _ in range(5):
+    """SIGKILL, as often as `L2L_KILLS` says, at moments drawn from the time that tuning and evaluating take."""
+    arguments = [*TINY, "~panel.baselines.NAG"]
+    whole = tmp_path_factory.mktemp("whole")
+    save_lstm(whole, "quadratic")
+    began = time.monotonic()
+    assert not killed(arguments, whole, after=600.0)
+    duration, expected, draw, kills = time.monotonic() - began, values(whole), random.Random(0), 0
+    while kills < KILLS:
         folder = tmp_path_factory.mktemp("killed")
         save_lstm(folder, "quadratic")
-        left = draw.randrange(len(expected))
-
-        def killed(store: Store, run: Run) -> Path:
-            nonlocal left
-            left -= 1
-            if left < 0:
-                raise KeyboardInterrupt
-            return write(store, run)
-
-        monkeypatch.setattr(Store, "write", killed)
-        with contextlib.suppress(KeyboardInterrupt):
-            call("evaluate", *TINY, f"results={folder}")
-        assert len(values(folder)) < len(expected)
-        monkeypatch.setattr(Store, "write", write)
-        assert call("evaluate", *TINY, f"results={folder}") == ""
+        while killed(arguments, folder, after=draw.uniform(0.0, duration) if kills < KILLS else 600.0):
+            kills += 1
+            print(f"kill {kills}: {len(values(folder))} of {len(expected)} runs are there")
         assert values(folder) == expected
+        for left in (folder / "runs").glob(".*"):
+            os.utime(left, (0, 0))  # an hour later, whoever writes a run next removes what a killed writer has left
+        Store(folder).write(read(next((folder / "runs").glob("*.parquet"))))
+        assert set(contents(folder)) == set(contents(whole))
+
+
+def killed(arguments: list[str], results: Path, after: float) -> bool:
+    """Starts `tune` and then `evaluate` in a process, kills it so many seconds later; false if it has ended by then."""
+    context = multiprocessing.get_context("forkserver")  # whose server imports TensorFlow once, and does not start it
+    context.set_forkserver_preload(["experiments.evaluate", "experiments.tune"])
+    process = context.Process(target=call_all, args=(("tune", "evaluate"), [*arguments, f"results={results}"]))
+    process.start()
+    process.join(after)
+    process.kill()
+    process.join()
+    assert process.exitcode in (0, -signal.SIGKILL)
+    return process.exitcode != 0
 
 
 def test_tuning_first_changes_nothing(results: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
