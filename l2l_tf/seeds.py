@@ -22,6 +22,11 @@ def generator(seed: int, stream: str, index: int = 0) -> np.random.Generator:
     )
 
 
+def weight_seeds(seed: int, count: int) -> tf.Tensor:
+    """Seeds for the initial weights of an optimizer's layers, int32 [count, 2]."""
+    return tf.constant(generator(seed, "optimizer").integers(2**31, size=[count, 2]), tf.int32)
+
+
 def problem_keys(seed: int, stream: str, indices: Iterable[int]) -> tf.Tensor:
     """Keys of the problems with these indices in a stream ("train", "validation", "test").
 

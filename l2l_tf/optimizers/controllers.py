@@ -10,7 +10,7 @@ from l2l_tf import seeds
 from l2l_tf.checks import at_least, one_of
 from l2l_tf.errors import InputError
 from l2l_tf.optimizers.base import State
-from l2l_tf.optimizers.lstm import DTYPES, LSTMLayer, layer_sizes
+from l2l_tf.optimizers.lstm import DTYPES, layer_sizes, lstm_layers, output_layer, zero_states
 from l2l_tf.optimizers.preprocessing import Preprocessing
 
 
@@ -59,19 +59,14 @@ class LSTMController(snt.Module):
             raise InputError(f"averaging={averaging}: must be at most the cells of each of layers={layers}")
         self.dtype = tf.as_dtype(one_of("dtype", dtype, DTYPES))
         before = [inputs, *sizes]
-        generator = seeds.generator(seed, "optimizer")
-        layer_seeds = tf.constant(generator.integers(2**31, size=[len(before), 2]), tf.int32)
-        self.layers = [
-            LSTMLayer(before[k], size, layer_seeds[k], self.dtype, f"lstm_{k + 1}") for k, size in enumerate(sizes)
-        ]
-        scale = at_least("output_deviation", output_deviation, 0.0) / before[-1] ** 0.5
-        weights = tf.random.stateless_truncated_normal([outputs, before[-1]], layer_seeds[-1], dtype=self.dtype)
-        self.w_output = tf.Variable(scale * weights, name="w_output")
-        self.b_output = tf.Variable(tf.zeros([outputs, 1], self.dtype), name="b_output")
+        layer_seeds = seeds.weight_seeds(seed, len(before))
+        self.layers = lstm_layers(before, layer_seeds, self.dtype)
+        output = output_layer(before[-1], outputs, output_deviation, layer_seeds[-1], self.dtype)
+        self.w_output, self.b_output = output
 
     def init(self, problems: int, n: int) -> State:
         """h = c = 0 for each layer: [size, B · n] each."""
-        return tuple((tf.zeros([layer.size, problems * n], self.dtype),) * 2 for layer in self.layers)
+        return zero_states(self.layers, problems * n)
 
     def __call__(self, inputs: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
         """Inputs [features, B, n] and h_t to outputs [outputs, B, n] and h_{t+1}."""

@@ -62,7 +62,7 @@ class MomentumMLP(snt.Module, CoordinatewiseOptimizer):
         momenta = 1 + len(decays)
         sizes = [at_least("hidden", size, 1) for size in hidden]
         inputs = [2 * momenta + len(second_decays), *sizes]  # see `update`
-        draws = tf.constant(seeds.generator(seed, "optimizer").integers(2**31, size=[len(sizes), 2]), tf.int32)
+        draws = seeds.weight_seeds(seed, len(sizes))
         self.weights = [
             tf.Variable(
                 tf.random.stateless_truncated_normal([size, inputs[k]], draws[k]) * (2 / inputs[k]) ** 0.5,

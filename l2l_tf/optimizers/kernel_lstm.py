@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import sonnet as snt
 import tensorflow as tf
 
-from l2l_tf.checks import at_least, instance_of, positive, shown
+from l2l_tf.checks import at_least, positive, shown
 from l2l_tf.errors import InputError
 from l2l_tf.optimizers.base import CoupledOptimizer, State
 from l2l_tf.optimizers.controllers import LSTMController
-from l2l_tf.optimizers.preprocessing import Identity, Preprocessing
+from l2l_tf.optimizers.preprocessing import Preprocessing, identity_unless
 
 LARGEST_KERNEL = 2**10
 
@@ -48,8 +48,7 @@ class KernelLSTM(snt.Module, CoupledOptimizer):
         for length in kernel:
             self.coordinates *= at_least("kernel", length, 1, LARGEST_KERNEL)
         at_least("kernel: height times width", self.coordinates, 1, LARGEST_KERNEL)
-        self.preprocessing = Identity() if preprocessing is None else preprocessing
-        instance_of("preprocessing", self.preprocessing, Preprocessing)
+        self.preprocessing = identity_unless(preprocessing)
         self.output_scale = positive("output_scale", output_scale)
         inputs = self.coordinates * self.preprocessing.features
         self.controller = LSTMController(inputs, layers, self.coordinates, 0, output_deviation, seed, dtype)

@@ -7,11 +7,11 @@ import sonnet as snt
 import tensorflow as tf
 
 from l2l_tf import seeds
-from l2l_tf.checks import at_least, instance_of, one_of, positive, shown
+from l2l_tf.checks import at_least, one_of, positive, shown
 from l2l_tf.errors import InputError
 from l2l_tf.optimizers.activations import sigmoid, tanh
 from l2l_tf.optimizers.base import CoordinatewiseOptimizer, State
-from l2l_tf.optimizers.preprocessing import Identity, Preprocessing
+from l2l_tf.optimizers.preprocessing import Preprocessing, identity_unless
 
 DTYPES = ("float16", "float32", "float64")
 MOST_LAYERS = 20
@@ -57,6 +57,39 @@ class LSTMLayer(snt.Module):
         return sigmoid(o) * tanh(c), c
 
 
+def lstm_layers(inputs: Sequence[int], draws: tf.Tensor, dtype: tf.DType) -> list[LSTMLayer]:
+    """Layers one after the other: of inputs[k] features, and inputs[k + 1] cells.
+
+    Args:
+        draws: seeds of their weights, int32 [layers or more, 2].
+    """
+    sizes = enumerate(pairwise(inputs))
+    return [LSTMLayer(before, size, draws[k], dtype, name=f"lstm_{k + 1}") for k, (before, size) in sizes]
+
+
+def output_layer(
+    inputs: int, outputs: int, deviation: float, draw: tf.Tensor, dtype: tf.DType
+) -> tuple[tf.Variable, tf.Variable]:
+    """Weights [outputs, inputs] of `deviation` (`output_deviation`) over √inputs, and biases [outputs, 1] of zero."""
+    scale = at_least("output_deviation", deviation, 0.0) / inputs**0.5
+    weights = scale * tf.random.stateless_truncated_normal([outputs, inputs], draw, dtype=dtype)
+    return tf.Variable(weights, name="w_output"), tf.Variable(tf.zeros([outputs, 1], dtype), name="b_output")
+
+
+def zero_states(layers: Sequence[LSTMLayer], n: int | tf.Tensor) -> State:
+    """h = c = 0 for each layer: [size, n] each."""
+    return tuple((tf.zeros([layer.size, n], layer.b_gates.dtype),) * 2 for layer in layers)
+
+
+def through(layers: Sequence[LSTMLayer], x: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
+    """x [features, n] through all layers: the last one's h, and the new state."""
+    new_state = []
+    for layer, (h, c) in zip(layers, state, strict=True):
+        x, c = layer(x, h, c)
+        new_state.append((x, c))
+    return x, tuple(new_state)
+
+
 class CoordinatewiseLSTM(snt.Module, CoordinatewiseOptimizer):
     """The paper's learned optimizer m with parameters φ: g_t = scale · (w · LSTM(preprocess(∇_t)) + b).
 
@@ -82,36 +115,22 @@ class CoordinatewiseLSTM(snt.Module, CoordinatewiseOptimizer):
         dtype: str = "float32",
     ):
         super().__init__(name="lstm_optimizer")
-        self.preprocessing = Identity() if preprocessing is None else preprocessing
-        instance_of("preprocessing", self.preprocessing, Preprocessing)
+        self.preprocessing = identity_unless(preprocessing)
         self.output_scale = positive("output_scale", output_scale)
         self.block_size = at_least("block_size", block_size, 1)
         self.dtype = tf.as_dtype(one_of("dtype", dtype, DTYPES))
         sizes = layer_sizes(layers, self.preprocessing.features)
         inputs = [self.preprocessing.features, *sizes]
-        generator = seeds.generator(seed, "optimizer")
-        layer_seeds = tf.constant(generator.integers(2**31, size=[len(inputs), 2]), tf.int32)
-        self.layers = [
-            LSTMLayer(inputs[k], size, layer_seeds[k], self.dtype, name=f"lstm_{k + 1}") for k, size in enumerate(sizes)
-        ]
-        scale = at_least("output_deviation", output_deviation, 0.0) / inputs[-1] ** 0.5
-        weights = scale * tf.random.stateless_truncated_normal([1, inputs[-1]], layer_seeds[-1], dtype=self.dtype)
-        self.w_output = tf.Variable(weights, name="w_output")
-        self.b_output = tf.Variable(tf.zeros([1, 1], self.dtype), name="b_output")
+        layer_seeds = seeds.weight_seeds(seed, len(inputs))
+        self.layers = lstm_layers(inputs, layer_seeds, self.dtype)
+        self.w_output, self.b_output = output_layer(inputs[-1], 1, output_deviation, layer_seeds[-1], self.dtype)
 
     def init(self, coordinates: tf.Tensor) -> State:
         """h = c = 0 for each layer: [size, n] each."""
-        n = tf.size(coordinates)
-        return tuple(
-            (tf.zeros([layer.size, n], self.dtype), tf.zeros([layer.size, n], self.dtype)) for layer in self.layers
-        )
+        return zero_states(self.layers, tf.size(coordinates))
 
     def update(self, gradients: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
         """Equation 3 for a vector of coordinates."""
-        x = self.preprocessing(gradients)
-        new_state = []
-        for layer, (h, c) in zip(self.layers, state, strict=True):
-            x, c = layer(x, h, c)
-            new_state.append((x, c))
+        x, state = through(self.layers, self.preprocessing(gradients), state)
         output = self.w_output @ x + self.b_output
-        return self.output_scale * output[0], tuple(new_state)
+        return self.output_scale * output[0], state

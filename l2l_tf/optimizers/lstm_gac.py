@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import sonnet as snt
 import tensorflow as tf
 
-from l2l_tf.checks import instance_of, positive
+from l2l_tf.checks import positive
 from l2l_tf.optimizers.base import CoupledOptimizer, State
 from l2l_tf.optimizers.controllers import LSTMController, features
-from l2l_tf.optimizers.preprocessing import Identity, Preprocessing
+from l2l_tf.optimizers.preprocessing import Preprocessing, identity_unless
 
 
 class LSTMGAC(snt.Module, CoupledOptimizer):
@@ -37,8 +37,7 @@ class LSTMGAC(snt.Module, CoupledOptimizer):
         dtype: str = "float32",
     ):
         super().__init__(name="lstm_gac")
-        self.preprocessing = Identity() if preprocessing is None else preprocessing
-        instance_of("preprocessing", self.preprocessing, Preprocessing)
+        self.preprocessing = identity_unless(preprocessing)
         self.output_scale = positive("output_scale", output_scale)
         inputs = self.preprocessing.features
         self.controller = LSTMController(inputs, layers, 1, averaging, output_deviation, seed, dtype)

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 import sonnet as snt
 import tensorflow as tf
 
-from l2l_tf.checks import at_least, instance_of, one_of, positive
+from l2l_tf.checks import at_least, one_of, positive
 from l2l_tf.optimizers.base import CoupledOptimizer, State
 from l2l_tf.optimizers.controllers import Controller, LSTMController, features
 from l2l_tf.optimizers.lstm import DTYPES
-from l2l_tf.optimizers.preprocessing import Identity, Preprocessing
+from l2l_tf.optimizers.preprocessing import Preprocessing, identity_unless
 
 MOST_HEADS = 64
 
@@ -57,8 +57,7 @@ class NTM(snt.Module, CoupledOptimizer):
         controller: Controller | None = None,
     ):
         super().__init__(name="ntm")
-        self.preprocessing = Identity() if preprocessing is None else preprocessing
-        instance_of("preprocessing", self.preprocessing, Preprocessing)
+        self.preprocessing = identity_unless(preprocessing)
         self.read_heads = at_least("read_heads", read_heads, 1, MOST_HEADS)
         self.write_heads = at_least("write_heads", write_heads, 1, MOST_HEADS)
         self.initial_memory = at_least("initial_memory", initial_memory, 0.0)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from l2l_tf.checks import at_least, positive
+from l2l_tf.checks import at_least, instance_of, positive
 from l2l_tf.errors import InputError
 
 
@@ -32,6 +32,17 @@ class Identity(Preprocessing):
     def __call__(self, gradients: tf.Tensor) -> tf.Tensor:
         """Gradients [n] to [1, n]."""
         return gradients[tf.newaxis]
+
+
+def identity_unless(given: Preprocessing | None) -> Preprocessing:
+    """The preprocessing that an optimizer is given, or `Identity` if it is given none.
+
+    Raises:
+        InputError: it is given something else.
+    """
+    preprocessing = Identity() if given is None else given
+    instance_of("preprocessing", preprocessing, Preprocessing)
+    return preprocessing
 
 
 class LogAndSign(Preprocessing):

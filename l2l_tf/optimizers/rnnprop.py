@@ -9,7 +9,7 @@ from l2l_tf import seeds
 from l2l_tf.checks import at_least, below_one
 from l2l_tf.errors import InputError
 from l2l_tf.optimizers.base import CoordinatewiseOptimizer, State
-from l2l_tf.optimizers.lstm import LSTMLayer
+from l2l_tf.optimizers.lstm import lstm_layers, through, zero_states
 
 
 class RNNprop(snt.Module, CoordinatewiseOptimizer):
@@ -51,13 +51,10 @@ class RNNprop(snt.Module, CoordinatewiseOptimizer):
         self.block_size = at_least("block_size", block_size, 1)
         sizes = [at_least("layers", size, 1) for size in layers]
         inputs = [at_least("projection", projection, 1), *sizes]
-        draws = seeds.generator(seed, "optimizer").integers(2**31, size=[len(inputs) + 1, 2])
-        layer_seeds = tf.constant(draws, tf.int32)
+        layer_seeds = seeds.weight_seeds(seed, len(inputs) + 1)
         self.w_projection = tf.Variable(_weights([projection, 2], layer_seeds[-1]), name="w_projection")
         self.b_projection = tf.Variable(tf.zeros([projection, 1]), name="b_projection")
-        self.layers = [
-            LSTMLayer(inputs[k], size, layer_seeds[k], tf.float32, name=f"lstm_{k + 1}") for k, size in enumerate(sizes)
-        ]
+        self.layers = lstm_layers(inputs, layer_seeds, tf.float32)
         self.w_output = tf.Variable(_weights([1, sizes[-1]], layer_seeds[-2]), name="w_output")
         self.b_output = tf.Variable(tf.zeros([1, 1]), name="b_output")
 
@@ -65,8 +62,7 @@ class RNNprop(snt.Module, CoordinatewiseOptimizer):
         """m = v = 0 [n], t = 0, and h = c = 0 [size, n] for each layer."""
         n = tf.size(coordinates)
         zeros = tf.zeros([n])
-        layers = tuple((tf.zeros([layer.size, n]), tf.zeros([layer.size, n])) for layer in self.layers)
-        return {"m": zeros, "v": zeros, "t": tf.zeros([]), "layers": layers}
+        return {"m": zeros, "v": zeros, "t": tf.zeros([]), "layers": zero_states(self.layers, n)}
 
     def update(self, gradients: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
         """Equation 3 for a vector of coordinates."""
@@ -77,12 +73,9 @@ class RNNprop(snt.Module, CoordinatewiseOptimizer):
         deviation = tf.sqrt(v / correction) + self.epsilon
         features = tf.stack([m / correction / deviation, gradients / deviation])
         x = tf.nn.elu(self.w_projection @ features + self.b_projection)
-        layers = []
-        for layer, (h, c) in zip(self.layers, state["layers"], strict=True):
-            x, c = layer(x, h, c)
-            layers.append((x, c))
+        x, layers = through(self.layers, x, state["layers"])
         output = self.w_output @ x + self.b_output
-        return self.output_scale * tf.tanh(output[0]), {"m": m, "v": v, "t": t, "layers": tuple(layers)}
+        return self.output_scale * tf.tanh(output[0]), {"m": m, "v": v, "t": t, "layers": layers}
 
 
 def _weights(shape: Sequence[int], seed: tf.Tensor) -> tf.Tensor:
