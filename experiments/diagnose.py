@@ -23,13 +23,13 @@ from matplotlib.ticker import MaxNLocator
 from omegaconf import DictConfig
 
 from experiments.composition.build import (
+    MetaTraining,
     build,
+    meta_training,
     own_or_trusted,
     plain,
     read_config,
     trained_config,
-    training_optimizee,
-    tuning_optimizee,
 )
 from experiments.composition.cli import command
 from experiments.reports.figures import style
@@ -160,9 +160,10 @@ def main(config: DictConfig) -> None:
     if config.run is None:
         raise InputError("run=null: must be the folder that experiments.train left, such as runs/quadratic")
     run = read_run(Path(config.run), config.data.dir, own_or_trusted(config.trust))
-    schedule = build(run.config.schedule, run.resolve)
+    training = meta_training(run.config, run.resolve)
+    schedule = training.schedule
     instance_of("schedule", schedule, Schedule)
-    tables = examine(run, schedule, config.problems, config.horizon)
+    tables = examine(run, training, config.problems, config.horizon)
     findings = find_faults(tables, schedule)
     table = pd.concat(
         [training_curves(run), *(frame.assign(phi=name) for name, frame in tables.items())], ignore_index=True
@@ -229,17 +230,9 @@ def read_history(path: Path) -> pd.DataFrame:
 # Measuring.
 
 
-def examine(run: Run, schedule: Schedule, problems: int, horizon: int) -> dict[str, pd.DataFrame]:
+def examine(run: Run, training: MetaTraining, problems: int, horizon: int) -> dict[str, pd.DataFrame]:
     """The measures of each φ; of the best one only the losses."""
-    examiner = Examiner(
-        optimizee=training_optimizee(run.config, run.resolve),
-        validation_optimizee=tuning_optimizee(run.config, run.config.optimizee, run.resolve),
-        optimizer=build(run.config.optimizer, run.resolve),
-        schedule=schedule,
-        seed=run.config.seed,
-        problems=min(problems, schedule.validation.problems),
-        horizon=horizon,
-    )
+    examiner = Examiner(*training, min(problems, training.schedule.validation.problems), horizon)
     return {
         name: examiner.losses(weights) if name == "best" else examiner.examine(weights)
         for name, weights in run.phis.items()

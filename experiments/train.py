@@ -18,7 +18,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from experiments.benchmarks.stages import add_stages
-from experiments.composition.build import build, plain, training_optimizee, tuning_optimizee
+from experiments.composition.build import meta_training, plain
 from experiments.composition.cli import command, default_threads
 from experiments.composition.labels import check_training_labels
 from experiments.results.trainings import Training, fingerprint, one_training
@@ -35,15 +35,7 @@ def train(config: DictConfig, folder: Path) -> Checkpoint:
     """
     check_training_labels(config.name, config.optimizee, config.panels)
     resolved = plain(config)
-    trainer = Trainer(
-        optimizee=training_optimizee(config),
-        validation_optimizee=tuning_optimizee(config, config.optimizee),
-        optimizer=build(config.optimizer),
-        schedule=build(config.schedule),
-        seed=config.seed,
-        folder=folder,
-        fingerprint=fingerprint(resolved),
-    )
+    trainer = Trainer(*meta_training(config), folder=folder, fingerprint=fingerprint(resolved))
     with one_training(folder, trainer.fingerprint):
         training = Training(folder, resolved)
         training.write_config(_overrides())

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +45,9 @@ def test_numbers_of_numpy_are_numbers_and_truth_is_only_true_or_false() -> None:
     half: Any = np.float32(0.5)
     assert positive("rate", half) == 0.5
     assert "below 1" in refusal(lambda: below_one("decay", 1 - 1e-12))  # 1 in float32
-    for value in (1, 0, "false", None):
-        assert refusal(lambda value=value: boolean("b", value)) == f"b={value}: must be of type bool"  # type: ignore
+    others: list[Any] = [1, 0, "false", None]
+    for other in others:
+        assert refusal(partial(boolean, "b", other)) == f"b={other}: must be of type bool"
 
 
 @pytest.mark.parametrize(

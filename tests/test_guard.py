@@ -77,7 +77,9 @@ def test_a_tiny_model_and_a_transformer_end_below_their_start(make: Callable[[],
 
 
 def test_without_divergence_nothing_changes() -> None:
-    make = lambda: mlp([20], "sigmoid")  # noqa: E731
+    def make() -> Task:
+        return mlp([20], "sigmoid")
+
     _, without, _ = fit(make, guarded=False)
     start, end, optimizer = fit(make, guarded=True)
     assert end == without < start

@@ -1,5 +1,7 @@
 """Ill-conditioned quadratics have the condition numbers that they promise."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -8,8 +10,8 @@ from l2l_tf.errors import InputError
 from l2l_tf.optimizees import IllConditioned
 
 
-def problems(count: int, **arguments: object) -> list[dict[str, np.ndarray]]:
-    optimizee = IllConditioned(**arguments)  # type: ignore[arg-type]  # dimension and condition
+def problems(count: int, **arguments: Any) -> list[dict[str, np.ndarray]]:
+    optimizee = IllConditioned(**arguments)
     return [{k: v.numpy() for k, v in optimizee.problem(tf.constant([seed, 0])).items()} for seed in range(count)]
 
 
@@ -33,6 +35,6 @@ def test_problems_differ_in_condition_and_basis_and_have_their_minimum_at_zero_l
 
 
 @pytest.mark.parametrize("condition", [[10.0], [0.5, 2.0], [100.0, 10.0], "ab", [float("nan"), 2.0]])
-def test_a_wrong_condition_is_refused(condition: object) -> None:
+def test_a_wrong_condition_is_refused(condition: Any) -> None:
     with pytest.raises(InputError, match=r"condition=.*must be \[least, most\]"):
-        IllConditioned(4, condition)  # type: ignore[arg-type]  # that is the point
+        IllConditioned(4, condition)

@@ -1,4 +1,4 @@
-"""The library's folders import downwards only."""
+"""The library's folders import downwards only; those of experiments can be overlooked."""
 
 import ast
 from pathlib import Path
@@ -48,3 +48,8 @@ def test_no_module_imports_upwards() -> None:
         if module.split(".")[0] in LEVELS:
             for other in imported(path):
                 assert level(other) <= level(module), f"{module} imports {other}"
+
+
+def test_no_folder_of_experiments_has_more_than_ten_modules() -> None:
+    folders = {path.parent for path in (ROOT.parent / "experiments").rglob("*.py")}
+    assert {folder.name: count for folder in folders if (count := len(list(folder.glob("*.py")))) > 10} == {}

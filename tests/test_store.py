@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -90,8 +91,8 @@ def test_another_spec_is_another_run(tmp_path: Path, other: Spec) -> None:
 
 
 def test_what_changes_no_loss_changes_no_name() -> None:
-    plain = {"_target_": "Net", "data": {"_target_": "load", "directory": "data", "split": "test"}}
-    compiled = {**plain, "compile": True, "data": {**plain["data"], "directory": "/elsewhere"}}  # type: ignore[dict-item]
+    plain: dict[str, Any] = {"_target_": "Net", "data": {"_target_": "load", "directory": "data", "split": "test"}}
+    compiled = {**plain, "compile": True, "data": {**plain["data"], "directory": "/elsewhere"}}
     assert canonical_optimizee(plain) == canonical_optimizee(compiled)
     assert SPEC.with_rate(10 ** (-3 / 4)) == SPEC.with_rate(0.1778279410038923 * (1 + 1e-15))
 

@@ -1,11 +1,14 @@
 """How much memory this process has needed."""
 
+import importlib
 import sys
+from typing import Any
 
+resource: Any
 try:
-    import resource
+    resource = importlib.import_module("resource")
 except ImportError:  # Windows
-    resource = None  # type: ignore[assignment]
+    resource = None
 
 GIB = 2**30
 

@@ -42,8 +42,10 @@ def runs(config: DictConfig, baselines: Mapping[str, Mapping[str, Any]], deviati
                 optimizee.initial_deviation.assign(deviation)
                 curves: dict[float, np.ndarray] = {}
 
-                def run(rates: list[float], problems: int, curves: dict[float, np.ndarray] = curves) -> list[float]:
-                    found = curves_of(rates, problems=range(problems), steps=steps, batch=config.batch)  # noqa: B023
+                def run(
+                    rates: list[float], problems: int, curves_of: Any = curves_of, curves: Any = curves
+                ) -> list[float]:
+                    found = curves_of(rates, problems=range(problems), steps=steps, batch=config.batch)
                     curves |= dict(zip(rates, found, strict=True))
                     return found[:, :, -window:].mean(axis=(1, 2)).tolist()
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import hydra
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -114,6 +114,27 @@ def tuning_optimizee(config: DictConfig, variant: DictConfig, resolve: Resolve =
     """
     changes = _changes(config, "tune_on", ["train", "validation"], resolve)
     return build_optimizee(variant, "validation", changes, resolve)
+
+
+class MetaTraining(NamedTuple):
+    """What a training's configuration describes, in the order in which `Trainer` and `Examiner` take it."""
+
+    optimizee: Any
+    validation_optimizee: Any
+    optimizer: Any
+    schedule: Any
+    seed: int
+
+
+def meta_training(config: DictConfig, resolve: Resolve = named) -> MetaTraining:
+    """Builds all that a training, or an examination of one, is made of."""
+    return MetaTraining(
+        training_optimizee(config, resolve),
+        tuning_optimizee(config, config.optimizee, resolve),
+        build(config.optimizer, resolve),
+        build(config.schedule, resolve),
+        config.seed,
+    )
 
 
 def _changes(config: DictConfig, key: str, splits: list[str], resolve: Resolve) -> DictConfig:
