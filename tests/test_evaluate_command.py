@@ -130,20 +130,23 @@ KILLS = int(os.environ.get("L2L_KILLS", "6"))
 def test_killed_at_any_moment_the_same_commands_end_with_the_same_values(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    """SIGKILL, as often as `L2L_KILLS` says, at moments drawn from the time that tuning and evaluating take."""
+    """SIGKILL, as often as `L2L_KILLS` says, at moments drawn from all of the time that tuning and evaluating take."""
     arguments = [*TINY, "~panel.baselines.NAG"]
     whole = tmp_path_factory.mktemp("whole")
     save_lstm(whole, "quadratic")
     killed(arguments, whole, after=0.0)  # now the server has imported everything
     began = time.monotonic()
     assert not killed(arguments, whole, after=600.0)
-    duration, expected, draw, kills = time.monotonic() - began, values(whole), random.Random(0), 0
-    while kills < KILLS:
+    duration, expected, draw = time.monotonic() - began, values(whole), random.Random(0)
+    moments = [(k + draw.random()) / KILLS * duration for k in range(KILLS)]
+    draw.shuffle(moments)
+    while moments:
         folder = tmp_path_factory.mktemp("killed")
         save_lstm(folder, "quadratic")
-        while killed(arguments, folder, after=draw.uniform(0.0, duration) if kills < KILLS else 600.0):
-            kills += 1
-            print(f"kill {kills}: {len(values(folder))} of {len(expected)} runs are there")
+        while killed(arguments, folder, after=moments[-1] if moments else 600.0):
+            print(f"killed after {moments.pop():.1f} of {duration:.1f} s; {len(values(folder))} runs are there")
+        if moments:
+            moments[-1] *= 0.9  # it had ended by then
         assert values(folder) == expected
         for left in (folder / "runs").glob(".*"):
             os.utime(left, (0, 0))  # an hour later, whoever writes a run next removes what a killed writer has left
