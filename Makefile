@@ -48,7 +48,7 @@ ifeq ($(LAUNCHER),)
 	@for name in $(EXPERIMENT); do \
 	  $(RUN) -m experiments.train experiment=$$name hydra.run.dir=$(OUTPUT)/trained/$$name stages=$(OUTPUT)/bench/reproduce.csv && \
 	  $(RUN) -m experiments.reproduce experiment=$$name results=$(OUTPUT) stages=$(OUTPUT)/bench/reproduce.csv || exit 1; done
-else  # a job a training, then a job a panel
+else  # a job per training, then a job per panel
 	@list() { echo $$* | tr ' ' ,; }; \
 	panels=$$(for name in $(EXPERIMENT); do $(RUN) -m experiments.train experiment=$$name --cfg job --package panels | sed -n 's/^- //p'; done); \
 	$(RUN) -m experiments.train -m experiment=$$(list $(EXPERIMENT)) hydra.sweep.dir=$(OUTPUT)/trained 'hydra.sweep.subdir=$${name}' hydra/launcher=$(LAUNCHER) && \

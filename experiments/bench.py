@@ -84,7 +84,7 @@ def grow(study: str, jobs: list[Job], gib: float | None, bar: tqdm) -> list[dict
 
 
 def engine(config: DictConfig) -> pd.DataFrame:
-    """One row a study, optimizee, unroll length and method."""
+    """One row per study, optimizee, unroll length and method."""
     gib = config.memory_limit
     job = Job("", tuple(config.layers), config.steps, config.fraction, config.repeats, METHODS)
     sizes = [replace(job, optimizee=str(count)) for count in config.coordinates]
@@ -126,7 +126,7 @@ def report(frame: pd.DataFrame, config: DictConfig, machine: Mapping[str, Any]) 
             lines += ["", *(ratios(str(name), times) for name, times in tables["seconds"].iterrows())]
         if study == "coordinates":
             nanoseconds = 1e9 * tables["seconds"].div(tables["seconds"].index.astype(int), axis="index")
-            lines += ["", "## Nanoseconds a coordinate and step", "", *markdown(nanoseconds / config.steps, 0)]
+            lines += ["", "## Nanoseconds per coordinate and step", "", *markdown(nanoseconds / config.steps, 0)]
     return "\n".join([*lines, ""])
 
 

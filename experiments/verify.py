@@ -27,7 +27,7 @@ from l2l_tf.checks import at_least, one_of
 
 @command("verify")
 def main(config: DictConfig) -> None:
-    """Prints a table, a row a panel's optimizer or a training; ends with status 1 if anything differs or is missing."""
+    """Prints a table, a row per optimizer of a panel or training; ends with status 1 if one differs or is missing."""
     one_in = at_least("one_in", config.one_in, 1)
     keys = panel_keys() if config.panels is None else [one_of("panels", key, panel_keys()) for key in config.panels]
     results = Path(config.results)

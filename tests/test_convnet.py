@@ -93,7 +93,7 @@ def keras_net(params: Parameters) -> keras.Model:
 
 @pytest.mark.parametrize("deviation", [0.01, 0.1])
 def test_loss_and_gradient_are_those_of_keras(deviation: float) -> None:
-    # Few images: of a great many pooled values some two are equal but for rounding, and either may get the gradient.
+    # Few images: of a great many pooled values some two are equal up to rounding, and either may get the gradient.
     data, batch_size = random_images(), 16
     net = paper_net(initial_deviation=deviation, batch_size=batch_size)
     params = net.init(seed(0, 0))

@@ -49,7 +49,7 @@ def transformer() -> Task:
 
 
 def fit(make: Callable[[], Task], guarded: bool, epochs: int = 20) -> tuple[float, float, LearnedOptimizer]:
-    """The loss before and after 8 steps an epoch."""
+    """The loss before and after 8 steps per epoch."""
     keras.utils.set_random_seed(1)
     model, x, y, loss = make()
     optimizer = LearnedOptimizer("mnist", guard=guarded)

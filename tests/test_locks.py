@@ -1,4 +1,4 @@
-"""The two lock files: the same versions, but for TensorFlow's build and CUDA's libraries."""
+"""The two lock files: the same versions, except for TensorFlow's build and CUDA's libraries."""
 
 from pathlib import Path
 

@@ -75,7 +75,7 @@ def study(config: DictConfig) -> pd.DataFrame:
 
 
 def look_at(subject: Subject) -> list[dict[str, Any]]:
-    """A row for each fraction: seconds a meta-step, and how far its meta-gradient is from the exact one.
+    """A row for each fraction: seconds per meta-step, and how far its meta-gradient is from the exact one.
 
     `noise` is the sample's variance over that between two problems' exact meta-gradients, over all phases; `cost` is
     seconds · (1 + noise): by it, the time compares in which the average of many meta-gradients reaches a given error.

@@ -4,7 +4,7 @@ import pandas as pd
 
 
 def summary(distances: pd.DataFrame) -> pd.DataFrame:
-    """Distances, one row a deviation, panel and optimizer, as one row a deviation: of each panel, and their mean."""
+    """Distances, one row per deviation, panel and optimizer, as one per deviation: of each panel, and their mean."""
     table = distances.pivot_table("distance", "deviation", "panel", "mean")
     table["mean"] = table.mean(axis=1)
     return table.assign(chosen=table["mean"] == table["mean"].min()).rename_axis(columns=None).reset_index()

@@ -30,7 +30,8 @@ class ReportFailures(Callback):
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
         """Notes in a job's folder why it failed, and lets Hydra, which would end the multirun there, go on.
 
-        It runs where the job ran, but for a job whose worker was lost: for that one, where the multirun was started.
+        It runs where the job ran, except for a job whose worker was lost: for that one,
+        where the multirun was started.
         """
         if config.hydra.mode != RunMode.MULTIRUN:
             return
@@ -46,7 +47,7 @@ class ReportFailures(Callback):
             job_return.status, job_return.return_value = JobStatus.COMPLETED, float("inf")  # worst for any sweeper
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Ends with status 1, and one line a job, if any failed."""
+        """Ends with status 1, and one line per job, if any failed."""
         folder = Path(config.hydra.sweep.dir)
         failed = {str(note.parent.relative_to(folder)): _why(note.parent) for note in sorted(folder.rglob(ERROR))}
         if failed:
@@ -61,7 +62,7 @@ class CompareRuns(ReportFailures):
         """Keeps what earlier multiruns noted."""
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Writes the table; one row a run, the best first, the failed last. Ends with status 1 if there are any."""
+        """Writes the table; one row per run, the best first, the failed last. Ends with status 1 if there are any."""
         folder = Path(config.hydra.sweep.dir)
         table = compare(folder)
         if table.empty:

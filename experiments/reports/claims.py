@@ -1,4 +1,4 @@
-"""What the paper says, panel by panel, held against the stored runs: one row a claim, with a verdict.
+"""What the paper says, panel by panel, held against the stored runs: one row per claim, with a verdict.
 
 The statements are in `conf/panel/`, beside the panels that they are about; how each is decided is here.
 """

@@ -1,4 +1,4 @@
-"""The claims at a glance: five columns, one row a statement. `claims.csv` has all of every row."""
+"""The claims at a glance: five columns, one row per statement. `claims.csv` has all of every row."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -46,7 +46,7 @@ class Interval:
 
 
 def loss_table(curves: pd.DataFrame) -> pd.DataFrame:
-    """Curves as one row a run and one column a step; losses that are not finite become +inf.
+    """Curves as one row per run and one column per step; losses that are not finite become +inf.
 
     Args:
         curves: long format as in the store, one panel (and, in figure 6, one architecture).
@@ -121,7 +121,7 @@ def mean_interval(values: Array, resamples: int = 10_000, seed: int = 0) -> Inte
     values make the mean infinite, and an end infinite when enough resamples hold one; NaN makes everything NaN.
 
     Args:
-        values: [n, ...], one row a problem.
+        values: [n, ...], one row per problem.
         resamples: how many times the problems are drawn again, with replacement.
         seed: of the draws; equal seeds and n draw the same problems, so intervals of paired samples are paired.
 

@@ -23,7 +23,7 @@ PREPROCESSING = ("p", "derivative_width")
 
 
 def trainings_table(results: Path) -> pd.DataFrame:
-    """One row a training: its name, what was varied, and what it gave.
+    """One row per training: its name, what was varied, and what it gave.
 
     Returns:
         Columns experiment, training (the folder), the schedule's and the optimizer's settings (of several groups the

@@ -41,7 +41,7 @@ class Spec:
         stream: of problems: "test" or "validation"; seed: of the stream; problems: how many, from number 0 on.
         steps: length of the run.
         keep_last: only so many of the last steps are kept; None: all, from f(θ_0) on.
-        mean: only the mean over the kept steps and all problems is kept: of tuning, one number a rate.
+        mean: only the mean over the kept steps and all problems is kept: of tuning, one number per rate.
     """
 
     optimizee: Mapping[str, Any]

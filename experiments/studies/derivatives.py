@@ -92,7 +92,7 @@ class Derivatives:
 
 
 def study(config: DictConfig, panel: Panel) -> pd.DataFrame:
-    """One row a problem, step, group and way; the first of the panel's learned optimizers, on validation problems."""
+    """One row per problem, step, group and way; the first of the panel's learned optimizers, on validation problems."""
     schedule = build(config.schedule)
     assert isinstance(schedule, Schedule)
     source = next(iter(panel.learned.values()))
@@ -118,7 +118,7 @@ def study(config: DictConfig, panel: Panel) -> pd.DataFrame:
 
 @command("evaluate")
 def main(config: DictConfig) -> None:
-    """Stores the study of each chosen panel in `results/derivatives/`, one file a panel."""
+    """Stores the study of each chosen panel in `results/derivatives/`, one file per panel."""
     for panel in compose_panels(config):
         began = time.monotonic()
         frame = study(config, panel)

@@ -30,7 +30,7 @@ NETWORKS = {  # layers, units, activation, bars at 200 and 1,000
 
 
 def measure(optimizer: ParameterGroups, directory: str, problems: int) -> pd.DataFrame:
-    """One row a network: its losses at both horizons, and whether they reach the bars."""
+    """One row per network: its losses at both horizons, and whether they reach the bars."""
     images, rows = load_mnist(directory, "test"), []
     for name, (layers, units, activation, *bars) in NETWORKS.items():
         optimizee = SonnetClassifier(partial(mlp, layers, units, activation), images, compile=True)

@@ -52,7 +52,7 @@ OPTIMIZERS: dict[str, Grid | Trained] = {
 
 
 def measure(task: Task, optimizer: Grid | Trained, trained: Path, seeds_wanted: int, steps: int) -> pd.DataFrame:
-    """Every run of one optimizer on one task: columns as in `COLUMNS` but for the optimizer; horizons up to `steps`.
+    """Every run of one optimizer on one task: columns as in `COLUMNS` except for the optimizer; horizons up to `steps`.
 
     A hand-designed optimizer runs at each rate on one validation seed; on the test seeds only the best rate for each
     horizon runs, and the default.

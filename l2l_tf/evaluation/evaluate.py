@@ -82,7 +82,7 @@ def evaluate(
     Problem k of a (seed, stream) is the same for every optimizer: same θ_0, same data, same minibatches.
 
     Returns:
-        One row a problem and step, with columns seed (the problem's index), step (0 ... K) and loss.
+        One row per problem and step, with columns seed (the problem's index), step (0 ... K) and loss.
     """
     at_least("problems", problems, 1)
     losses, _ = Evaluator(optimizee, optimizer, steps, batch).losses(seed, stream, range(problems), progress)

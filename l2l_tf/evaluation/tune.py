@@ -37,7 +37,7 @@ def tune(
         progress: label of a progress bar; None for none.
 
     Returns:
-        One row a rate, in order: learning_rate, loss, chosen (the best rate's row), n (problems it was run on).
+        One row per rate, in order: learning_rate, loss, chosen (the best rate's row), n (problems it was run on).
 
     Raises:
         InputError: a bad argument, or no best rate inside the widest grid.

@@ -27,13 +27,13 @@ def tune(
     equals the lowest is the best.
 
     Args:
-        run: the mean final losses of some rates, ascending, over the first so many problems. It is called once a round;
+        run: the mean final losses of some rates, ascending, over the first so many problems. Called once per round;
             what is not finite, as of a rate that diverged, counts as inf.
         finals: how many problems decide between neighbours in the end; None for `problems`.
         report: is told when the grid widens.
 
     Returns:
-        One row a rate, in order: learning_rate, loss, chosen (the best rate's row), n (problems it was run on).
+        One row per rate, in order: learning_rate, loss, chosen (the best rate's row), n (problems it was run on).
 
     Raises:
         InputError: a bad argument, or no best rate inside the widest grid.

@@ -24,7 +24,7 @@ class Checkpoint:
         started: optimizations started, which numbers the next problems.
         weights, adam_m, adam_v: φ and ADAM's moments.
         best_weights: φ with the lowest validation loss, and that loss.
-        history: one row a round.
+        history: one row per round.
     """
 
     fingerprint: str

@@ -99,7 +99,7 @@ class Schedule:
         shortest: an optimization's length is drawn log-uniformly from `shortest` to `steps`; None: always `steps`.
         learning_rate: ADAM's on φ.
         decay: of that rate over the training: "none", or "cosine" to zero.
-        clip_norm: each optimization's meta-gradient is scaled down to this norm when it is larger; None: never.
+        clip_norm: each optimization's meta-gradient is clipped to this norm; None: it is not.
         weights: w_t of the meta-loss: "all" (w_t = 1), "final" (w_t = 1[t = T]), a list of T numbers, or "inverse_loss"
             (w_t = 1 / mean loss of the unroll, see `relative`).
         second_derivatives: keep ∂∇_t/∂φ, which the paper drops (`l2l_tf.meta.adjoint`); slower, and of all coordinates.

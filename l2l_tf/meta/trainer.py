@@ -1,8 +1,8 @@
 """Meta-training: ADAM on φ, one update for every unroll (section 3).
 
 Training goes in rounds, which end with a validation and a checkpoint. At the beginning of a round every optimization
-starts afresh on a new problem, so that a checkpoint need only hold φ and ADAM's moments; training that was interrupted
-goes on from the last round and ends with the very same φ.
+is re-initialized on a new problem, so that a checkpoint need only hold φ and ADAM's moments; training that was
+interrupted goes on from the last round and ends with the very same φ.
 """
 
 import time
@@ -201,7 +201,7 @@ class Trainer:
         return running
 
     def _round(self, checkpoint: Checkpoint, until: int, bar: Any) -> float:
-        """Meta-updates up to number `until`; returns the mean meta-loss a step."""
+        """Meta-updates up to number `until`; returns the mean meta-loss per step."""
         unroll = self.schedule.unroll
         running = self._begin_staggered(checkpoint)
         means = []

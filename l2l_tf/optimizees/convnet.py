@@ -15,7 +15,7 @@ class ConvNet(snt.Module):
     """Blocks of convolution, batch norm, max pooling, ReLU; then of linear layer, batch norm, ReLU; then logits.
 
     The released code has the ReLU before the pooling. The two commute, and this way the ReLU has a quarter of the work.
-    Its layers also have biases before batch norm, which takes them out again: their gradient is zero but for rounding.
+    Its layers also have biases before batch norm, which takes them out again: their gradient is zero up to rounding.
     They stay, being among the paper's 22,762 parameters. Unlike its batch norm, this one has a scale.
 
     In training, batch norm uses the statistics of the batch. Sonnet's moving averages are for `is_training=False`.
