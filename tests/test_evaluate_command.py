@@ -143,10 +143,13 @@ def test_killed_at_any_moment_the_same_commands_end_with_the_same_values(
     while moments:
         folder = tmp_path_factory.mktemp("killed")
         save_lstm(folder, "quadratic")
-        while killed(arguments, folder, after=moments[-1] if moments else 600.0):
-            print(f"killed after {moments.pop():.1f} of {duration:.1f} s; {len(values(folder))} runs are there")
-        if moments:
-            moments[-1] *= 0.9  # it had ended by then
+        for moment in moments[-2:]:  # killed, and killed again while it goes on
+            if killed(arguments, folder, after=moment):
+                print(f"killed after {moment:.1f} of {duration:.1f} s; {len(values(folder))} runs are there")
+                moments.remove(moment)
+            else:
+                moments[moments.index(moment)] *= 0.9  # it had ended by then
+        assert not killed(arguments, folder, after=600.0)
         assert values(folder) == expected
         for left in (folder / "runs").glob(".*"):
             os.utime(left, (0, 0))  # an hour later, whoever writes a run next removes what a killed writer has left
