@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -17,8 +18,10 @@ from commands import call, call_all, save_lstm
 from experiments.results.making import Maker, Probe, agree, probe
 from experiments.results.run import Run, Spec
 from experiments.results.store import Store, read
+from experiments.results.verification import check_trained
 from l2l_tf.optimizees import Optimizee, Parameters, Quadratic
-from l2l_tf.optimizers import NAG, SGD
+from l2l_tf.optimizers import NAG, SGD, Adam, HandDesigned, RMSprop
+from l2l_tf.serialization.plain_yaml import read_yaml
 from l2l_tf.serialization.trained import load_optimizer, read_variables, save_optimizer
 
 TINY = [
@@ -55,9 +58,18 @@ def by_optimizer(folder: Path) -> dict[str, list[Run]]:
     return found
 
 
-def break_nag(monkeypatch: pytest.MonkeyPatch) -> None:
-    update = NAG.update
-    monkeypatch.setattr(NAG, "update", lambda self, *arguments: (0.5 * update(self, *arguments)[0], arguments[1]))
+def break_code(monkeypatch: pytest.MonkeyPatch, *kinds: type[HandDesigned]) -> None:
+    """Every update one percent too small."""
+
+    def broken(update: Callable[..., Any]) -> Callable[..., Any]:
+        def slower(*arguments: Any) -> Any:
+            updates, state = update(*arguments)
+            return 0.99 * updates, state
+
+        return slower
+
+    for kind in kinds:
+        monkeypatch.setattr(kind, "update", broken(kind.update))
 
 
 def test_a_second_evaluation_makes_nothing(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -78,13 +90,25 @@ def test_an_optimizer_whose_code_changed_runs_again_and_no_other(
     results: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = contents(results)
-    break_nag(monkeypatch)
+    break_code(monkeypatch, NAG)
     assert call("evaluate", *TINY, f"results={results}") == ""
     changed = {name for name, content in contents(results).items() if before.get(name) != content}
     runs = [read(results / "runs" / name) for name in changed]
     assert {run.spec.optimizer["_target_"] for run in runs} == {"l2l_tf.optimizers.NAG"}
     assert len([run for run in runs if not run.spec.mean]) == 1
     assert "made again: the first losses are" in capsys.readouterr().out
+
+
+def test_what_code_made_that_was_edited_since_is_not_used_after_a_kill(
+    results: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("edited")
+    save_lstm(folder, "quadratic")
+    with pytest.MonkeyPatch.context() as edited:
+        break_code(edited, NAG, SGD)
+        assert call("tune", *TINY, f"results={folder}") == ""  # and no further
+    assert call("evaluate", *TINY, f"results={folder}") == ""
+    assert values(folder).items() >= values(results).items()
 
 
 def test_new_weights_and_new_settings_of_a_learned_optimizer_are_new_runs(results: Path) -> None:
@@ -206,6 +230,8 @@ def test_runs_of_ones_own_never_touch_the_stored_results(tmp_path: Path, monkeyp
     assert call("evaluate", *TINY, "panel.problems=3") == ""
     assert contents(Path("results")) == made
     assert len(contents(Path("runs/results"))) == 3  # three optimizers on three problems; the rates are those stored
+    assert call("tune", *TINY, "panel.tuning.problems=3", "only=SGD") == ""
+    assert contents(Path("results")) == made
 
 
 @pytest.mark.parametrize(
@@ -241,14 +267,27 @@ def test_the_stored_quadratics_are_what_this_code_makes(capsys: pytest.CaptureFi
     assert "come out as stored" in capsys.readouterr().out
 
 
-def test_a_broken_optimizer_fails_verification_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    break_nag(monkeypatch)
-    assert "4-left NAG: NAG, learning rate" in verify()
+def test_broken_optimizers_fail_verification_by_name(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    break_code(monkeypatch, SGD, RMSprop, Adam, NAG)
+    assert "4 of 9 differ" in verify()
+    table = capsys.readouterr().out
+    for name in ("SGD", "RMSprop", "Adam", "NAG"):
+        assert f" {name}, learning rate" in table
 
 
-def test_a_changed_constant_fails_verification_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(NAG.__init__, "__defaults__", (0.91,))
-    assert "constants of NAG: momentum is 0.91 by default, 0.9 in conf/panel/_base.yaml" in verify()
+def test_changed_constants_fail_verification_by_name(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changed = {RMSprop: (0.98, 1e-7, 0.0), Adam: (0.91, 0.99, 1e-7), NAG: (0.91,)}
+    for kind, defaults in changed.items():
+        monkeypatch.setattr(vars(kind)["__init__"], "__defaults__", defaults)
+    assert "constants of RMSprop: alpha is 0.98 by default, 0.99 in conf/panel/_base.yaml" in verify("one_in=8")
+    table = capsys.readouterr().out
+    for constant in ("alpha is 0.98", "beta_1 is 0.91", "beta_2 is 0.99", "momentum is 0.91"):
+        assert constant in table
+    assert table.count("epsilon is 1e-07") == 2
 
 
 def test_a_missing_and_a_damaged_run_fail_verification(tmp_path: Path) -> None:
@@ -256,7 +295,7 @@ def test_a_missing_and_a_damaged_run_fail_verification(tmp_path: Path) -> None:
     (tmp_path / "runs").mkdir()
     for path in Path("results/runs").iterdir():
         os.symlink(path.resolve(), tmp_path / "runs" / path.name)
-    assert verify(f"results={tmp_path}") == ""
+    assert verify("one_in=8", f"results={tmp_path}") == ""
     runs = {path: read(path).spec for path in (tmp_path / "runs").iterdir()}
     panel_run = next(
         path
@@ -265,23 +304,26 @@ def test_a_missing_and_a_damaged_run_fail_verification(tmp_path: Path) -> None:
     )
     content = panel_run.read_bytes()
     panel_run.unlink()
-    assert "no stored run of it" in verify(f"results={tmp_path}")
+    assert "no stored run of it" in verify("one_in=8", f"results={tmp_path}")
     panel_run.write_bytes(content[:200] + bytes([content[200] ^ 1]) + content[201:])
-    assert f"{panel_run.name}: damaged" in verify(f"results={tmp_path}")
+    assert f"{panel_run.name}: damaged" in verify("one_in=8", f"results={tmp_path}")
 
 
-def test_a_changed_weight_of_a_trained_optimizer_fails_verification(tmp_path: Path) -> None:
-    from experiments.results.verification import check_trained
-
-    source = Path("results/trained/quadratic")
-    for name in ("optimizer.yaml", "optimizer.safetensors", "provenance.yaml"):
-        (tmp_path / name).write_bytes((source / name).read_bytes())
-    assert check_trained(tmp_path, "data")[0]["problem"] == ""
+def test_a_changed_weight_and_a_run_that_no_panel_asks_for_fail_verification(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, folder = Path("results/trained/quadratic"), tmp_path / "trained/quadratic"
+    shutil.copytree(source, folder)
+    assert check_trained(folder, "data")[0]["problem"] == ""
     weights = read_variables(load_optimizer(source))
     next(iter(weights.values()))[0, 0] += 1e-3
-    config = __import__("yaml").safe_load((source / "optimizer.yaml").read_text())
-    save_optimizer(tmp_path, config, weights)
-    assert "is not the one of its record" in check_trained(tmp_path, "data")[0]["problem"]
+    save_optimizer(folder, read_yaml(source / "optimizer.yaml"), weights)
+    losses = np.ones([1, 2], np.float32)
+    stray = Store(tmp_path).write(Run(Spec({}, {}, "test", 0, 1, 1), losses, losses[0]))
+    said = call("verify", f"results={tmp_path}")
+    assert "2 of" in said
+    assert "trained/quadratic: optimizer.yaml or optimizer.safetensors is not the one of its record" in said
+    assert stray.name in capsys.readouterr().out
 
 
 def test_the_probe_leaves_out_what_comes_after_divergence() -> None:
