@@ -1,5 +1,7 @@
 """Appendix D's two studies, as their commands run them."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +10,7 @@ from experiments.studies import coupled_cost, scipy_bfgs
 from l2l_tf.optimizers import NTMBFGS, SGD
 
 
-def test_cost_of_a_step_is_stored_for_each_optimizer_and_size(tmp_path, monkeypatch):
+def test_cost_of_a_step_is_stored_for_each_optimizer_and_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     arguments = ["coupled_cost", "--output", str(tmp_path), "--coordinates", "4", "8", "--steps", "2", "--repeats", "1"]
     monkeypatch.setattr("sys.argv", arguments)
     coupled_cost.main()
@@ -21,7 +23,7 @@ def test_cost_of_a_step_is_stored_for_each_optimizer_and_size(tmp_path, monkeypa
     assert abs(sizes[1]) < 4 * 8
 
 
-def test_state_of_a_matrix_is_counted():
+def test_state_of_a_matrix_is_counted() -> None:
     _, small = coupled_cost.cost(SGD(0.1), 10, steps=1, repeats=1)
     _, large = coupled_cost.cost(NTMBFGS(), 10, steps=1, repeats=1)
     assert small == 0
@@ -29,7 +31,7 @@ def test_state_of_a_matrix_is_counted():
 
 
 @pytest.mark.parametrize("method", scipy_bfgs.METHODS)
-def test_scipy_reaches_the_minimum_of_a_quadratic_and_its_curve_never_rises(method):
+def test_scipy_reaches_the_minimum_of_a_quadratic_and_its_curve_never_rises(method: str) -> None:
     rng = np.random.default_rng(0)
     W, minimum, theta = rng.normal(size=(5, 5)), rng.normal(size=5), np.zeros(5)
     losses = scipy_bfgs.lowest_losses(method, 100, W, minimum, theta)
@@ -39,7 +41,7 @@ def test_scipy_reaches_the_minimum_of_a_quadratic_and_its_curve_never_rises(meth
     assert losses[-1] < 1e-15
 
 
-def test_scipy_table_starts_where_the_panel_does(tmp_path, monkeypatch):
+def test_scipy_table_starts_where_the_panel_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["scipy_bfgs", "--output", str(tmp_path), "--dimensions", "3", "--problems", "2"])
     scipy_bfgs.main()
     table = pd.read_csv(tmp_path / "scipy_bfgs.csv")
