@@ -23,6 +23,7 @@ import pytest
 import yaml
 
 from experiments.results.trainings import one_training
+from l2l_tf.errors import InputError
 from l2l_tf.files import load_arrays, save_arrays
 from l2l_tf.serialization.trained import load_optimizer
 
@@ -530,6 +531,34 @@ def test_a_folder_in_which_a_training_runs_is_refused(tmp_path: Path) -> None:
     assert refused.status == 1
     assert "another training is running there" in refused.err
     assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+
+
+WITHOUT_UNIX = """
+import importlib, pkgutil, runpy, sys
+sys.modules |= dict.fromkeys(("fcntl", "pwd", "resource"))  # which Windows has not
+import experiments, l2l_tf
+for package in (experiments, l2l_tf):
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+del sys.modules["experiments.train"]
+runpy.run_module("experiments.train", run_name="__main__", alter_sys=True)
+"""
+
+
+def test_what_windows_lacks_is_not_needed_and_a_second_training_is_refused_there_too(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", WITHOUT_UNIX, *QUICK, f"hydra.run.dir={tmp_path}"]
+    with one_training(tmp_path, ""):
+        refused = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert refused.returncode == 1, refused.stderr
+    assert refused.stderr == f"error: hydra.run.dir={tmp_path}: another training is running there; choose another\n"
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+
+
+def test_a_folder_that_cannot_be_locked_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / ".lock").mkdir()
+    with pytest.raises(InputError, match=r"\.lock: cannot be locked \(unable to open database file\)$"):
+        one_training(tmp_path, "").__enter__()
 
 
 def test_a_training_that_other_code_goes_on_with_records_both(resumed: dict[str, Path]) -> None:

@@ -1,10 +1,10 @@
 """A training's folder: one training at a time, its configuration, its progress, and the record of what made it."""
 
-import fcntl
 import hashlib
 import json
+import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -49,12 +49,20 @@ def one_training(folder: Path, fingerprint: str) -> Iterator[None]:
     if checkpoint.exists():
         load_checkpoint(checkpoint, fingerprint)
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK).open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise InputError(f"hydra.run.dir={folder}: another training is running there; choose another") from error
+    with closing(_locked(folder)):
         yield
+
+
+def _locked(folder: Path) -> sqlite3.Connection:
+    """Holds the folder's lock until it is closed. SQLite's locks are the system's, on Windows as elsewhere."""
+    try:
+        lock = sqlite3.connect(folder / LOCK, timeout=0, isolation_level=None)
+        lock.executescript("PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE")  # in memory: no second file beside it
+    except sqlite3.Error as error:
+        if "is locked" in str(error):
+            raise InputError(f"hydra.run.dir={folder}: another training is running there; choose another") from error
+        raise InputError(f"{folder / LOCK}: cannot be locked ({error})") from error
+    return lock
 
 
 class Training:
