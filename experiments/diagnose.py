@@ -33,13 +33,13 @@ from experiments.composition.build import (
 )
 from experiments.composition.cli import command
 from experiments.reports.figures import style
-from experiments.results.tables import write_table
+from experiments.results.tables import read_table, write_table
 from experiments.results.trainings import fingerprint
 from l2l_tf.checks import instance_of
 from l2l_tf.diagnostics.measures import Examiner
 from l2l_tf.diagnostics.rules import Finding, find_faults
 from l2l_tf.errors import InputError
-from l2l_tf.files import load_arrays, regular_file, write_whole
+from l2l_tf.files import load_arrays, write_whole
 from l2l_tf.meta import Schedule
 from l2l_tf.meta.checkpoint import Weights, load_checkpoint
 from l2l_tf.optimizers import everything
@@ -213,17 +213,9 @@ def read_history(path: Path) -> pd.DataFrame:
     """The rounds of a training; no rows if there were none."""
     if not path.exists():
         return pd.DataFrame(columns=list(HISTORY))
-    try:
-        history = pd.read_csv(regular_file(path))
-    except InputError:
-        raise
-    except ValueError as error:  # pandas' parser errors are ValueErrors, and so is text that is not UTF-8
-        raise InputError(f"{path}: not readable as CSV ({' '.join(str(error).split())})") from error
-    missing = [name for name in HISTORY if name not in history]
-    if missing or history.empty:
-        raise InputError(f"{path}: {f'has no column {missing[0]}' if missing else 'has no rows'}")
-    if not all(pd.api.types.is_numeric_dtype(history[name]) for name in HISTORY) or history["update"].isna().any():
-        raise InputError(f"{path}: {', '.join(HISTORY)} must be numbers")
+    history = read_table(path, HISTORY)
+    if history["update"].isna().any():
+        raise InputError(f"{path}: update must be numbers")
     return history
 
 

@@ -417,7 +417,7 @@ def test_random_damage_is_refused_or_harmless(tmp_path: Path) -> None:
 def test_large_files_are_not_read(tmp_path: Path) -> None:
     with (tmp_path / "large.l2l").open("wb") as file:
         file.truncate(2**31)  # sparse: takes no space
-    with pytest.raises(InputError, match=f"may have {unpickler.LARGEST_FILE}"):
+    with pytest.raises(InputError, match=f"must have at most {unpickler.LARGEST_FILE}"):
         read_arrays(tmp_path / "large.l2l")
 
 

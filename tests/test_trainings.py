@@ -59,7 +59,7 @@ def test_what_was_tried_and_not_kept_has_its_rows_too(tmp_path: Path) -> None:
     tried.to_csv(tmp_path / "tried/trainings.csv", index=False)
     assert list(trainings_table(tmp_path).training) == ["trained/mnist", "tried/slow"]
     (tmp_path / "tried/trainings.csv").write_text("no table")
-    with pytest.raises(InputError, match="no table of trainings"):
+    with pytest.raises(InputError, match="lacks the columns experiment, training"):
         trainings_table(tmp_path)
 
 

@@ -7,8 +7,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from experiments.reports.figures import style
-from experiments.results.tables import write_table
+from experiments.results.tables import read_table, write_table
 
+KEYS = ("experiment", "stage")
 STAGES = ("start", "trace and compile", "training", "tuning", "evaluation", "drawing")
 
 
@@ -18,10 +19,9 @@ def add_stages(table: Path, experiment: str, seconds: Mapping[str, float]) -> pd
     Args:
         table: a CSV file, experiment, stage, seconds; made if there is none.
     """
-    rows = pd.read_csv(table) if table.exists() else pd.DataFrame(columns=["experiment", "stage", "seconds"])
-    new = pd.DataFrame([(experiment, name, seconds.get(name, 0.0)) for name in STAGES], columns=rows.columns)
-    both = new if rows.empty else pd.concat([rows, new])
-    total = both.groupby(["experiment", "stage"], sort=False).seconds.sum().round(1).reset_index()
+    new = pd.DataFrame([(experiment, name, seconds.get(name, 0.0)) for name in STAGES], columns=[*KEYS, "seconds"])
+    both = pd.concat([read_table(table, ["seconds"], KEYS), new]) if table.exists() else new
+    total = both.groupby([*KEYS], sort=False).seconds.sum().round(1).reset_index()
     write_table(table.with_suffix(""), total)
     draw(total, table)
     return total

@@ -9,12 +9,13 @@ import pandas as pd
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from experiments.composition.cli import BAD_INPUT, one_line
-from experiments.results.tables import write_table
+from experiments.results.tables import read_table, write_table
+from l2l_tf.errors import InputError
 from l2l_tf.files import write_whole
-from l2l_tf.serialization.plain_yaml import write_yaml
+from l2l_tf.serialization.plain_yaml import read_yaml, write_yaml
 
 ERROR = "error.txt"  # in the folder of a run that failed: why, in one line; below it, the traceback of a surprise
 
@@ -99,7 +100,7 @@ def _outcome(run: Path) -> dict[str, Any]:
     history = run / "history.csv"
     outcome: dict[str, Any] = dict.fromkeys(("best_validation_loss", "best_epoch", "epochs", "seconds"), float("nan"))
     if history.exists():
-        rounds = pd.read_csv(history)
+        rounds = read_table(history, ["epoch", "validation_loss", "seconds"])
         best = rounds.iloc[int(rounds.validation_loss.argmin())]
         outcome["best_validation_loss"], outcome["best_epoch"] = best.validation_loss, best.epoch
         outcome["epochs"], outcome["seconds"] = rounds.epoch.iloc[-1], rounds.seconds.sum()
@@ -114,5 +115,7 @@ def _why(run: Path) -> str:
 
 def _overrides(run: Path) -> dict[str, str]:
     path = run / ".hydra" / "overrides.yaml"
-    overrides = [str(override).partition("=") for override in OmegaConf.load(path)] if path.exists() else []
-    return {key: value for key, _, value in overrides}
+    overrides = read_yaml(path) if path.exists() else []
+    if not isinstance(overrides, list):
+        raise InputError(f"{path}: must be a list of overrides")
+    return {key: value for key, _, value in (str(override).partition("=") for override in overrides)}

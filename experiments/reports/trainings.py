@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 
 from experiments.results.record import read_record
+from experiments.results.tables import read_table
 from l2l_tf.errors import InputError
-from l2l_tf.files import regular_file
 
 TRIED = Path("tried") / "trainings.csv"
 SCHEDULE = (
@@ -37,18 +37,15 @@ def trainings_table(results: Path) -> pd.DataFrame:
     table = pd.DataFrame([_row(path, str(path.parent.relative_to(results))) for path in records])
     path = results / TRIED
     if path.exists():
-        try:
-            tried = pd.read_csv(path)
-            table = pd.concat([table, tried.assign(training="tried/" + tried.training)], ignore_index=True)
-        except (ValueError, AttributeError) as error:
-            raise InputError(f"{path}: no table of trainings ({' '.join(str(error).split())})") from error
+        tried = read_table(path, others=["experiment", "training"])
+        table = pd.concat([table, tried.assign(training="tried/" + tried.training.astype(str))], ignore_index=True)
     return table.sort_values(["experiment", "training"]) if len(table) else table
 
 
 def _row(path: Path, name: str) -> dict[str, Any]:
     try:
         record = read_record(path)
-        history = pd.read_csv(regular_file(path.with_name("history.csv")))
+        history = read_table(path.with_name("history.csv"), ["update", "validation_loss"])
         config, best = record["config"], history.iloc[int(history.validation_loss.argmin())]
         schedule, optimizer = config["schedule"], config["optimizer"]
         beginning = schedule.get("beginning") or {}

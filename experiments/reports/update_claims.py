@@ -8,7 +8,7 @@ import pandas as pd
 
 from experiments.reports.claims import REPRODUCED, Row
 from experiments.reports.intervals import paired_difference
-from l2l_tf.errors import InputError
+from experiments.results.tables import read_table
 
 LEARNED, OTHERS = "LSTM", ("ADAM", "SGD")
 COLUMNS = ["problem", "optimizer", "root_mean_square", "autocorrelation"]
@@ -23,7 +23,7 @@ def update_claims(results: Path) -> pd.DataFrame:
     path = results / "updates" / "statistics.csv"
     if not path.exists():
         return pd.DataFrame()
-    table = read_columns(path, COLUMNS)
+    table = read_table(path, COLUMNS[2:], COLUMNS[:2])
     rows = []
     for other in OTHERS:
         if {LEARNED, other} <= set(table["optimizer"]):
@@ -53,19 +53,3 @@ def less_smooth(statistics: pd.DataFrame, other: str) -> Row:
     means, holds = (float(ours.mean()), float(theirs.mean())), bool(difference.high < 0)
     metric = "autocorrelation of successive updates"
     return Row(f"10-less-smooth-{other}", "10", statement, metric, *means, other, *ends, len(ours), REPRODUCED[holds])
-
-
-def read_columns(path: Path, columns: list[str]) -> pd.DataFrame:
-    """A CSV table that has these columns.
-
-    Raises:
-        InputError: it cannot be read, or lacks some.
-    """
-    try:
-        table = pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: must be a table ({' '.join(str(error).split())})") from error
-    lacking = [column for column in columns if column not in table]
-    if lacking:
-        raise InputError(f"{path}: lacks the columns {', '.join(lacking)}")
-    return table

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from experiments.composition.build import plain
 from experiments.composition.cli import command
 from experiments.results.record import write_record
-from experiments.results.tables import write_table
+from experiments.results.tables import read_table, write_table
 from experiments.train import threads_of_an_operation, train
 
 
@@ -60,7 +60,8 @@ def main(config: DictConfig) -> None:
     for name, changes in tqdm(config.schedules.items(), "schedules"):
         run = folder / str(name)
         train(with_schedule(config, str(name), changes), run)
-        rows.append({"schedule": name, **reached(pd.read_csv(run / "history.csv"), config.target)})
+        history = read_table(run / "history.csv", ["update", "validation_loss", "seconds"])
+        rows.append({"schedule": name, **reached(history, config.target)})
     table = pd.DataFrame(rows).sort_values(["seconds", "best_validation_loss"], ignore_index=True)
     write_table(folder / "time_to_loss", table)
     write_record(folder / "time_to_loss", plain(config), time.monotonic() - began)

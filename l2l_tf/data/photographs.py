@@ -5,6 +5,7 @@ are square crops of them at several scales, so that a photograph gives many; no 
 """
 
 import csv
+import io
 from dataclasses import dataclass
 from importlib.resources import files as package_files
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from l2l_tf import seeds
-from l2l_tf.checks import at_least, one_of
+from l2l_tf.checks import at_least, one_of, shown
 from l2l_tf.data.files import folder, verify_sha256
 from l2l_tf.data.images import SPLITS
 from l2l_tf.data.packages import debian_package, python_package
@@ -23,6 +24,7 @@ from l2l_tf.files import read_bytes, write_whole
 
 CONTENTS = {"train": 1680, "validation": 20, "test": 100}  # 1,800 in all, as in the paper
 PYTHON_PACKAGES = {"scikit-image": "scikit-image==0.26.0", "scikit-learn": "scikit-learn==1.9.1"}
+MOST_BYTES, MOST_PIXELS = 2**28, 2**26  # of an image's file, and of an image
 SMALLEST = 128  # pixels of a photograph that a content shows, each way: enough for one of 128 pixels
 CONTRAST, TRIES = 20.0, 20  # a content's deviation of grey levels, of 255; otherwise it is drawn again
 OWN_SPLITS = ("train", "train", "train", "test", "validation")  # of a folder's images by name, in turn
@@ -124,7 +126,7 @@ def load_contents(
 def _published(directory: Path, split: str) -> list[Path]:
     paths = [directory / "photographs" / one.name for one in catalogue() if one.split == split]
     for path in paths:
-        if not path.is_file():
+        if not path.exists():
             raise InputError(f"{path}: missing: run `make data`, or name a folder of photographs of your own")
     return paths
 
@@ -163,13 +165,18 @@ def open_image(path: str | Path) -> Image.Image:
     Raises:
         InputError: no such file, or not an image.
     """
+    content = io.BytesIO(read_bytes(Path(path), MOST_BYTES))
     try:
-        with Image.open(path) as image:
+        with Image.open(content) as image:
+            if image.width * image.height > MOST_PIXELS:
+                raise InputError(f"{path}: {image.width} x {image.height} pixels: must be at most {MOST_PIXELS} in all")
             return image.convert("RGB")
+    except InputError:
+        raise
     except UnidentifiedImageError as error:
         raise InputError(f"{path}: must be an image") from error
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: cannot be read as an image ({' '.join(str(error).split())})") from error
+    except Exception as error:  # Pillow's decoders have many for damaged files
+        raise InputError(f"{path}: cannot be read as an image ({shown(error, 200)})") from error
 
 
 def load_style(style: str | Path, size: int, directory: str | Path = "data") -> np.ndarray:
@@ -185,7 +192,7 @@ def load_style(style: str | Path, size: int, directory: str | Path = "data") -> 
     """
     known = {Path(one.name).stem.lower(): one.name for one in catalogue() if one.split == "style"}
     path = folder(directory) / "photographs" / known[str(style)] if str(style) in known else Path(style)
-    if not path.is_file():
+    if not path.exists():
         hint = "run `make data`" if str(style) in known else f"must be an image or one of {', '.join(sorted(known))}"
         raise InputError(f"style={style}: {path}: no such file: {hint}")
     return middle_square(open_image(path), at_least("size", size, 1), path)

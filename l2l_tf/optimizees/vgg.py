@@ -27,7 +27,7 @@ class FeatureNetwork:
         names = sorted(match[1] for name in weights if (match := re.fullmatch(r"conv(\d+_\d+)/w", name)))
         if not names:
             raise InputError("features: have no convolutions conv1_1/w, conv1_1/b and so on")
-        channels = len(weights["mean"])
+        channels = int(np.size(weights["mean"]))
         self.mean = tf.constant(weights["mean"])
         self.filters: dict[str, tuple[tf.Tensor, tf.Tensor]] = {}
         for name in names:

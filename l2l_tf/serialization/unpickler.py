@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from l2l_tf.errors import InputError
+from l2l_tf.files import read_bytes
 
 LARGEST_FILE = 64 * 2**20
 MOST_OPCODES = 100_000  # an LSTM layer takes about 100, a batch of CIFAR-10 40,000
@@ -47,11 +48,7 @@ def read_pickle(path: Path) -> Any:
     Raises:
         InputError: the file is missing, too large or damaged, or holds or refers to anything else.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
-    if path.stat().st_size > LARGEST_FILE:
-        raise InputError(f"{path}: has {path.stat().st_size} bytes, may have {LARGEST_FILE}")
-    content = path.read_bytes()
+    content = read_bytes(path, LARGEST_FILE)
     try:
         _inspect(io.BytesIO(content))
         return _ArraysOnly(io.BytesIO(content), encoding="bytes").load()

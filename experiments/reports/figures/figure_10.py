@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from experiments.reports.claims import Stored
 from experiments.reports.figures import style
-from experiments.reports.update_claims import read_columns
+from experiments.results.tables import read_table
 
 PLACE = ["row", "column", "channel"]
 COLOURS = ("red", "green", "blue")
@@ -26,9 +26,9 @@ def draw(results: Path, stored: Stored, paper: bool = True) -> list[Path]:
     written = []
     histories, responses = (results / "updates" / f"{name}.csv" for name in ("histories", "responses"))
     if histories.exists():
-        written += draw_histories(results, read_columns(histories, [*PLACE, "optimizer", "step", "update"]))
+        written += draw_histories(results, read_table(histories, ["step", "update"], [*PLACE, "optimizer"]))
     if responses.exists():
-        table = read_columns(responses, [*PLACE, "optimizer", "step", "gradient", "update"])
+        table = read_table(responses, ["step", "gradient", "update"], [*PLACE, "optimizer"])
         for number, (_, of_place) in enumerate(table.groupby(PLACE, sort=False), start=11):
             written += draw_responses(results, f"figure_{number}", of_place)
     return written
