@@ -28,6 +28,7 @@ MARK = b"l2l_tf sha256 "
 ZEROS = b"0" * 64
 COLUMNS = ("problem", "step", "loss")
 MOST_STEPS = 10**7  # of a run, and problems: what is more is no run's
+MOST_LOSSES = 2**25  # of a run: a few bytes can stand for any number of equal ones
 
 
 class Store:
@@ -139,6 +140,7 @@ def _checked(spec: Spec) -> Spec:
         if value is not None:
             at_least(f"spec.{name}", value, 1, MOST_STEPS)
     boolean("spec.mean", spec.mean)
+    at_least("losses", math.prod(spec.shape), 1, MOST_LOSSES)
     return spec
 
 

@@ -213,9 +213,13 @@ def _read_cache(cache: Path, part: str) -> Images:
 
 def _array(members: zipfile.ZipFile, name: str) -> np.ndarray:
     """An array of an npz file, none larger than its member, and no member larger than `MOST_BYTES`, unzipped."""
-    if members.getinfo(name).file_size > MOST_BYTES:
+    member = members.getinfo(name)
+    if member.file_size > MOST_BYTES:
         raise ValueError(f"{name} has more than {MOST_BYTES} bytes unzipped")
-    content = members.read(name)
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # the others are unzipped without bounds
+        raise ValueError(f"{name} is zipped in another way than `make data` does")
+    with members.open(member) as file:
+        content = file.read(member.file_size)  # and no more: without a size all is unzipped before it is measured
     with io.BytesIO(content) as file:
         if np.lib.format.read_magic(file) != (1, 0):
             raise ValueError(f"{name} is of another version than `make data` writes")
