@@ -258,7 +258,7 @@ def progress(run: Run, schedule: Schedule) -> str:
     done = int(run.history["update"].iloc[-1])
     line = f"φ as it was after {done} of {schedule.updates} meta-updates"
     patience = schedule.validation.patience
-    rounds_since_best = len(run.history) - 1 - int(run.history.validation_loss.argmin())
+    rounds_since_best = len(run.history) - 1 - int(run.history.validation_loss.fillna(np.inf).argmin())
     if done >= schedule.updates or (patience is not None and rounds_since_best >= patience):
         return line
     return (

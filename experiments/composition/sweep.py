@@ -5,6 +5,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
@@ -101,7 +102,7 @@ def _outcome(run: Path) -> dict[str, Any]:
     outcome: dict[str, Any] = dict.fromkeys(("best_validation_loss", "best_epoch", "epochs", "seconds"), float("nan"))
     if history.exists():
         rounds = read_table(history, ["epoch", "validation_loss", "seconds"])
-        best = rounds.iloc[int(rounds.validation_loss.argmin())]
+        best = rounds.iloc[int(rounds.validation_loss.fillna(np.inf).argmin())]
         outcome["best_validation_loss"], outcome["best_epoch"] = best.validation_loss, best.epoch
         outcome["epochs"], outcome["seconds"] = rounds.epoch.iloc[-1], rounds.seconds.sum()
     return outcome | {"error": _why(run)}

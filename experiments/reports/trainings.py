@@ -7,6 +7,7 @@ that were not kept, and a few of their histories stand beside it; `results/sweep
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from experiments.results.record import read_record
@@ -46,7 +47,7 @@ def _row(path: Path, name: str) -> dict[str, Any]:
     try:
         record = read_record(path)
         history = read_table(path.with_name("history.csv"), ["update", "validation_loss"])
-        config, best = record["config"], history.iloc[int(history.validation_loss.argmin())]
+        config, best = record["config"], history.iloc[int(history.validation_loss.fillna(np.inf).argmin())]
         schedule, optimizer = config["schedule"], config["optimizer"]
         beginning = schedule.get("beginning") or {}
         groups = [group["optimizer"] for group in optimizer.get("groups", [])] or [optimizer]
@@ -70,7 +71,7 @@ def _row(path: Path, name: str) -> dict[str, Any]:
             "hours": record["seconds"] / 3600,
             "revision": ", ".join(f"{str(one)[:7]}{'+' * str(one).endswith('+')}" for one in record["revisions"]),
         }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: no readable record of a training ({' '.join(str(error).split())})") from error
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import yaml
 
 from experiments.benchmarks.memory import peak_memory
+from l2l_tf.checks import shown
 from l2l_tf.errors import InputError
 from l2l_tf.files import write_whole
 from l2l_tf.serialization.plain_yaml import read_yaml
@@ -127,4 +128,9 @@ def read_record(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: no record of a training, it has no config")
     if not all(isinstance(config.get(key), dict) for key in ("optimizee", "optimizer", "schedule")):
         raise InputError(f"{path}: no record of a training, its config lacks an optimizee, an optimizer or a schedule")
+    loss, revisions = record.get("validation_loss", 0.0), record.get("revisions", [])
+    if isinstance(loss, bool) or not isinstance(loss, int | float):
+        raise InputError(f"{path}: validation_loss={shown(loss)}: must be a number")
+    if not isinstance(revisions, list):
+        raise InputError(f"{path}: revisions={shown(revisions)}: must be a list")
     return dict(record)
