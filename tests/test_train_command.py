@@ -4,7 +4,9 @@ Starting TensorFlow is slow. So real runs of the command are shared between test
 does not matter many command lines run one after the other in one process (`DRIVER`), each exactly as `python -m` would.
 """
 
+import errno
 import json
+import os
 import random
 import re
 import shutil
@@ -21,6 +23,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from commands import call
 
 from experiments.results.trainings import one_training
 from l2l_tf.errors import InputError
@@ -564,3 +567,33 @@ def test_a_folder_that_cannot_be_locked_is_one_line(tmp_path: Path) -> None:
 def test_a_training_that_other_code_goes_on_with_records_both(resumed: dict[str, Path]) -> None:
     paper, staggered = (yaml.safe_load((resumed[name] / "provenance.yaml").read_text()) for name in resumed)
     assert staggered["revisions"] == [OTHER_CODE, *paper["revisions"]]
+
+
+# A full disk.
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # the command a second time in this process
+@pytest.mark.parametrize(
+    ("fits", "name"),
+    [(0, ".hydra/config.yaml"), (3, "optimizer.safetensors"), (6, "checkpoint.safetensors"), (10, "provenance.yaml")],
+)
+def test_a_full_disk_is_one_line_that_names_the_file_and_harms_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fits: int, name: str
+) -> None:
+    written, write_bytes = [0], Path.write_bytes
+
+    def write(path: Path, content: bytes) -> int:
+        written[0] += 1
+        if written[0] <= fits:
+            return write_bytes(path, content)
+        write_bytes(path, bytes(content)[: len(content) // 2])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # without a name, as of a file that is open
+
+    with monkeypatch.context() as full:
+        full.setattr(Path, "write_bytes", write)
+        line = call("train", *QUICK, f"hydra.run.dir={tmp_path}")
+    assert line == f"error: {tmp_path / name}: cannot be written (No space left on device)"
+    assert not list(tmp_path.rglob("*.tmp"))
+    assert (tmp_path / "checkpoint.safetensors").exists() == (fits > 6)
+    assert call("train", *QUICK, f"hydra.run.dir={tmp_path}") == ""  # with space again it goes on
+    assert load_optimizer(tmp_path)
