@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, MissingConfigException
 from hydra.types import RunMode
@@ -94,6 +95,7 @@ def command(
                 if isinstance(stream, io.TextIOWrapper):
                     stream.reconfigure(errors="replace")  # a terminal that has no φ
             with one_line_interrupts(), one_line_errors():
+                check_choices(sys.argv[1:])
                 run()
 
         return main
@@ -118,9 +120,22 @@ def one_line_errors() -> Iterator[None]:
     except Exception as error:
         if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":  # TensorFlow's
             sys.exit(f"error: too little memory or disk: {shown(error, 300)}")
-        if "Config group override" in str(error):  # Hydra's ValueError for optimizer=null
-            sys.exit(f"error: {error}")
         raise
+
+
+def check_choices(arguments: Iterable[str]) -> None:
+    """Refuses an override that chooses of a group what is no name, `optimizer=null`: Hydra does not say which."""
+    groups = {path.relative_to(CONF).as_posix() for path in CONF.rglob("*") if path.is_dir()}
+    for argument in arguments:
+        group, equals, text = argument.partition("=")
+        if not equals or group not in groups:
+            continue
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:  # Hydra has its own line for it
+            continue
+        if not all(isinstance(name, str) for name in (value if isinstance(value, list) else [value])):
+            raise InputError(f"{argument}: must be a name, of a file in conf/{group}")
 
 
 def one_line(error: BaseException) -> str:
