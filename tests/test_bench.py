@@ -7,7 +7,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from commands import call
+from tqdm import tqdm
 
+from experiments import bench
+from experiments.benchmarks import measure, sampling
 from experiments.benchmarks.measure import apart
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -37,6 +41,17 @@ def test_a_wrong_name_is_one_line(argument: str) -> None:
     run = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
     assert run.returncode == 1
     assert run.stderr.splitlines()[-1].startswith(f"error: {argument.split('=')[0]}.0=")
+
+
+def test_memory_that_runs_out_is_one_line_or_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (bench, sampling):
+        monkeypatch.setattr(module, "apart", lambda *_: None)
+    line = call("bench", "studies=[sampling]", "memory_limit=4.0")
+    assert line.startswith("error: memory_limit=4.0: is too little for quadratics; must be more, or null for none")
+    job = measure.Job("quadratics", (2,), 1, 0.5, 1, ("exact", "autodiff"))
+    rows = pd.DataFrame(bench.compare(job, 4.0, tqdm(disable=True)))
+    assert list(rows.method) == ["exact", "autodiff"]
+    assert rows[["seconds", "peak_gib"]].isna().all(axis=None)
 
 
 def test_what_does_not_fit_into_memory_is_reported_as_such() -> None:

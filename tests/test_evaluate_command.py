@@ -244,12 +244,26 @@ def test_runs_of_ones_own_never_touch_the_stored_results(tmp_path: Path, monkeyp
         (["panel=figure_4_left", "+panel.tuning.foo=1"], "panel.tuning: key=foo: must be one of finals"),
         (["panel=figure_4_left", "panel.tuning.low=2"], "panel.tuning.low=2: must be at most panel.tuning.high=1.0"),
         (["panel=figure_4_left", "+panel.learned.SGD=quadratic"], "panel.learned: SGD is one of panel.baselines too"),
+        (["panel=figure_4_left", "panel.learned=[a]"], "panel.learned"),
+        (["panel=figure_4_left", "+panel.learned={ADAM: quadratic}"], "panel.learned: ADAM is one of panel.baselines"),
+        (
+            ["panel=figure_4_left", "+panel.baselines.LSTM={_target_: l2l_tf.optimizers.SGD}"],
+            "panel.learned: LSTM is one of",
+        ),
+        (["panel=figure_4_left", 'panel.baselines="false"'], "panel.baselines"),
+        (["panel=figure_4_left", "panel.baselines=5"], "panel.baselines"),
+        (["panel=figure_4_left", "panel.keep_last=1.5"], "panel.keep_last=1.5: must be an integer"),
+        (["panel=figure_4_left", "panel.tuning=null"], "panel.tuning"),
+        (["panel=figure_4_left", "+panel.tuning.steps=5"], "panel.tuning: key=steps: must be one of finals"),
+        (["panel=figure_4_left", "panel.grid=[]"], "panel.grid"),
+        (["panel=5"], "panel=5: must be a name, of a file in conf/panel"),
+        (["panel=figure_4_left", "results=null"], "results"),
         (["panel=figure_4_left", "panel.learned.LSTM=nothing"], "no trained optimizer here; train it with python -m"),
         (["panel=figure_4_left", "panel.window=200"], "panel.window=200: must be at most panel.steps=100"),
     ],
 )
 def test_bad_input_gets_one_line(arguments: list[str], line: str, tmp_path: Path) -> None:
-    said = call("evaluate", *arguments, f"results={tmp_path}")
+    said = call("evaluate", f"results={tmp_path}", *arguments)
     assert line.replace("must be one of base", "must be one of") in said
     assert "\n" not in said
     assert not (tmp_path / "runs").exists()

@@ -7,6 +7,8 @@ import json
 import os
 import pickle
 import struct
+import subprocess
+import sys
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
@@ -44,6 +46,7 @@ from l2l_tf.serialization.trained import build_optimizer, load_optimizer, read_v
 
 # Nothing that comes from a file is executed
 
+ROOT = Path(__file__).parent.parent
 Checkpoint = dict[str, np.ndarray]
 Kind = tuple[Path, bytes, Callable[[Path], object]]  # a file, its content, and how it is read
 
@@ -184,10 +187,21 @@ def test_a_bad_description_of_an_optimizer_is_one_line(tmp_path: Path, name: str
     assert len(line) < 1000
 
 
-def test_descriptions_are_utf8_whatever_the_locale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("locale.getpreferredencoding", lambda *_: "ascii")
+def test_texts_are_utf8_whatever_the_locale(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_bytes("name: é φ".encode())
-    assert read_yaml(tmp_path / "a.yaml") == {"name": "é φ"}
+    code = """
+import locale, sys
+from pathlib import Path
+from l2l_tf.data.photographs import catalogue
+from l2l_tf.serialization.plain_yaml import read_yaml, write_yaml
+assert locale.getpreferredencoding(False) in ("ANSI_X3.4-1968", "US-ASCII"), locale.getpreferredencoding(False)
+assert read_yaml(Path(sys.argv[1])) == {"name": "\\xe9 \\u03c6"}
+assert catalogue()
+"""
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONWARNDEFAULTENCODING": "1"}
+    command = [sys.executable, "-W", "error::EncodingWarning:l2l_tf", "-c", code, str(tmp_path / "a.yaml")]
+    run = subprocess.run(command, cwd=ROOT, env=os.environ | plain, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
 
 
 def test_what_is_shared_is_written_out_so_that_it_is_read_again(tmp_path: Path) -> None:
@@ -359,6 +373,26 @@ def test_idx_files_are_regular_and_of_bounded_size(tmp_path: Path) -> None:
             zipped.write(bytes(2**20))
     path.with_name(f"{path.name}.gz").write_bytes(bomb.getvalue())
     assert f"has more than {2**26} bytes unzipped" in refusal(lambda: load_mnist(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "read_it",
+    [
+        lambda path: import_l2l(path, path / "imported"),
+        lambda path: load_style(path, 8),
+        load_arrays,
+        load_features,
+        read,
+        read_yaml,
+        read_history,
+    ],
+)
+def test_a_folder_or_a_pipe_in_the_place_of_a_file_is_one_line(
+    tmp_path: Path, read_it: Callable[[Path], object]
+) -> None:
+    assert refusal(lambda: read_it(tmp_path)) == f"{tmp_path}: is a folder, must be a file"
+    os.mkfifo(tmp_path / "pipe")
+    assert refusal(lambda: read_it(tmp_path / "pipe")).endswith("pipe: is a pipe or a device, must be a regular file")
 
 
 # Runs

@@ -44,7 +44,7 @@ class Photograph:
 
 def catalogue() -> list[Photograph]:
     """All photographs and styles."""
-    with (package_files("l2l_tf.data") / "photographs.csv").open() as lines:
+    with (package_files("l2l_tf.data") / "photographs.csv").open(encoding="utf-8") as lines:
         return [Photograph(**row) for row in csv.DictReader(lines)]
 
 
