@@ -50,7 +50,7 @@ ANOTHER_LEARNED, ANOTHER_BASELINE = "#882255", "#777777"
 
 PANEL_INCHES = 3.3, 2.9
 LEGEND_INCHES = 4.6  # the width of a single panel, for a legend of three columns
-LEGEND_COLUMNS = {1: 3, 2: 5}  # by number of panels; more have room for six
+LEGEND_COLUMNS = {1: 3, 2: 4}  # by number of panels; more have room for six
 
 
 def applied() -> AbstractContextManager[None]:
