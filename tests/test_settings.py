@@ -6,7 +6,7 @@ Each is composed, checked by its schema and built, as the commands do before the
 import copy
 import re
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,14 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
+from experiments.calibration import runs as calibration
 from experiments.composition import schema
 from experiments.composition.build import build, training_optimizee, tuning_optimizee
 from experiments.composition.cli import folder_name
 from experiments.composition.panel import panel_of
 from experiments.results.making import Maker
+from experiments.studies import time_to_loss
+from experiments.suite import __main__ as suite
 from l2l_tf.checks import instance_of
 from l2l_tf.data.mnist import to_idx
 from l2l_tf.errors import InputError
@@ -58,8 +61,11 @@ COMPOSED: dict[str, tuple[str, list[str]]] = {
     "train": ("train", QUADRATIC),
     "train, images": ("train", MNIST),
     "evaluate": ("evaluate", [*QUADRATIC, "panel=figure_4_left"]),
-    **{name: (name, []) for name in ("verify", "diagnose", "data", "bench")},
+    "time_to_loss": ("time_to_loss", MNIST),
+    "calibration": ("calibration", MNIST[2:]),
+    **{name: (name, []) for name in ("verify", "diagnose", "data", "bench", "suite")},
 }
+TRAINS = {key.name for key in fields(schema.Training)}  # keys that other commands have from train
 
 
 def keys_of(node: Any, key: str = "") -> Iterator[str]:
@@ -84,15 +90,23 @@ def prepare(name: str, config: DictConfig, key: str) -> None:
     if part == "panel" and config.panel is not None:
         panel = panel_of(config, "figure_4_left")
         Maker(Path("results"), Path("results"), "data").check(replace(panel, learned={}))
+    if name == "time_to_loss" and part == "schedules":
+        time_to_loss.variants(config)
+    if name == "calibration" and part in ("networks", "baselines", "variants"):
+        calibration.check(config)
+    if name == "suite":
+        suite.chosen(config)
 
 
 def outcomes(what: str, data: Path) -> Iterator[tuple[str, Any, str | None]]:
     """Each key with each value, and the line of its refusal, or None if it is accepted."""
     name, overrides = COMPOSED[what]
-    composed = OmegaConf.to_container(compose(name, [*overrides, *([f"data.dir={data}"] if name == "train" else [])]))
+    composed = OmegaConf.to_container(
+        compose(name, [*overrides, *([f"data.dir={data}"] if name in ("train", "calibration") else [])])
+    )
     for key in keys_of(composed):
-        if "evaluate" in what and key.split(".")[0] not in ("panel", "results", "refresh", "name", "seed"):
-            continue  # the others are train's
+        if name in ("evaluate", "time_to_loss", "calibration") and key.split(".")[0] in TRAINS - {"name", "seed"}:
+            continue
         if what == "train, images" and key.split(".")[0] != "optimizee":
             continue
         for value in VALUES:
@@ -124,10 +138,10 @@ ACCEPTED: dict[str, tuple[Any, ...]] = {
     **dict.fromkeys(("clip_norm", "memory_limit"), (*NONE, *POSITIVE)),
     "curvature_limit": (*NONE, *FROM_0),
     **dict.fromkeys(("alpha", "beta_1", "beta_2", "momentum"), BELOW_1),
-    **dict.fromkeys(("second_derivatives", "compile", "refresh", "quick"), TRUTH),
+    **dict.fromkeys(("second_derivatives", "compile", "refresh", "quick", "tables_only"), TRUTH),
     **dict.fromkeys(("at_once", "shortest", "patience", "keep_last", "finals", "preprocessing"), NONE),
     **dict.fromkeys(("optimizer.layers", "layers", "coordinates", "unrolls", "fractions"), LISTS),
-    "module.layers": (0,),  # a linear classifier
+    **dict.fromkeys(("module.layers", "5-centre.layers"), (0,)),  # a linear classifier
     "whole_below": (0,),  # every tensor is sampled
     "_partial_": (True,),
     "verify": (False,),
@@ -136,18 +150,33 @@ ACCEPTED: dict[str, tuple[Any, ...]] = {
     **dict.fromkeys(("results", "folder", "trained.quadratics", "trained.MNIST net"), PATHS),
     **dict.fromkeys(("table", "run", "dir"), (*NONE, *PATHS)),
     **dict.fromkeys(("panels", "trust"), (*NONE, [], ["a"])),  # looked up later, before anything runs
+    **dict.fromkeys(("target", "low", "high"), POSITIVE),
+    **dict.fromkeys(("tasks", "optimizers"), ([],)),
+    "deviations": LISTS,
+    **dict.fromkeys(("schedules", "networks", "baselines"), ({},)),
+    "variants": (*NONE, {}),
+    **{f"networks.{panel}": ({},) for panel in ("4-centre", "5-left", "5-centre", "5-right")},  # changes: none
+    **{
+        f"schedules.{name}": ({},)
+        for name in (
+            *("staggered", "plain", "plain_cosine", "plain_twice", "two_side_by_side", "slower", "faster"),
+            *("exact", "exact.replay", "eighth", "eighth.replay", "half_as_long"),
+        )
+    },
     **dict.fromkeys(("optimizees", "sets", "claims", "unseen_labels"), ([],)),
     # Mappings may be empty; their keys are arguments of an optimizee, which building it holds them against.
     **dict.fromkeys(("train_on", "tune_on", "panel.grid"), ({},)),
     "tuning.optimizee": ({}, {"a": 1}, {"_target_": "os.getcwd"}),
-    **dict.fromkeys(("panel.learned", "trained"), (*NONE, {}, {"_target_": "os.getcwd"})),  # a name as any other
+    **dict.fromkeys(
+        ("panel.learned", "trained"), (*NONE, *PATHS, {}, {"_target_": "os.getcwd"})
+    ),  # a name as any other
     "panel.learned.LSTM": (*NONE, *NAMES),
     **dict.fromkeys(("panel.baselines",), (*NONE, {})),
     **{f"baselines.{name}": NONE for name in ("SGD", "RMSprop", "ADAM", "NAG")},  # null takes it away
     "panel": NONE,  # all of the experiment's
     "name": NAMES,
     "stages": (*NONE, *PATHS),
-    "only": (*NONE, *NAMES),
+    "only": (*NONE, *PATHS, "", "a\0b"),  # looked up among the panel's optimizers, before anything runs
     "studies": ([], {}, {"a": 1}, {"_target_": "os.getcwd"}),  # names, not calls
 }
 

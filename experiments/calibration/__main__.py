@@ -6,7 +6,7 @@ import pandas as pd
 from omegaconf import DictConfig
 
 from experiments.calibration.nearest import nearest, summary
-from experiments.calibration.runs import runs
+from experiments.calibration.runs import check, runs
 from experiments.composition.build import plain
 from experiments.composition.cli import command
 from l2l_tf.files import write_whole
@@ -21,6 +21,7 @@ def write(folder: Path, name: str, table: pd.DataFrame) -> None:
 @command("calibration")
 def main(config: DictConfig) -> None:
     """Writes `deviations.csv`, its `summary.csv` and `variants.csv` to the folder `results`."""
+    check(config)
     settings, folder = plain(config), Path(config.results)
     distances = pd.DataFrame(runs(config, settings["baselines"], settings["deviations"]))
     write(folder, "deviations", distances)

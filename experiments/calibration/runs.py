@@ -11,11 +11,44 @@ from tqdm import tqdm
 
 from experiments.composition.build import build_optimizee
 from experiments.reports.paper import distance, paper_curves
+from l2l_tf.checks import instance_of
+from l2l_tf.errors import InputError
 from l2l_tf.evaluation.bulk import rate_curves
 from l2l_tf.evaluation.tuning_rule import tune
+from l2l_tf.optimizees import SonnetClassifier
 from l2l_tf.serialization.trained import build_optimizer
 
 Row = dict[str, Any]
+
+
+def check(config: DictConfig) -> None:
+    """Builds every network and every baseline, so that what is wrong shows before the first one runs.
+
+    Raises:
+        InputError: one cannot be built; says which.
+    """
+    for panel in config.networks:
+        try:
+            network(config, panel)
+        except InputError as error:
+            raise InputError(f"networks.{panel}: {error}") from error
+    for group in ("baselines", "variants"):
+        for name, baseline in (config[group] or {}).items():
+            try:
+                at_rate(tuple(baseline.make.items()), baseline.low)
+                if baseline.low > baseline.high:
+                    raise InputError(f"low={baseline.low}: must be at most high={baseline.high}")
+            except InputError as error:
+                raise InputError(f"{group}.{name}: {error}") from error
+
+
+def network(config: DictConfig, panel: Any) -> Any:
+    """A panel's optimizee, a `SonnetClassifier`."""
+    variant = OmegaConf.merge(config.optimizee, {"module": config.networks[panel]})
+    assert isinstance(variant, DictConfig)
+    optimizee = build_optimizee(variant, config.split)
+    instance_of("optimizee", optimizee, SonnetClassifier)
+    return optimizee
 
 
 def runs(config: DictConfig, baselines: Mapping[str, Mapping[str, Any]], deviations: Sequence[float]) -> Iterator[Row]:
@@ -28,10 +61,8 @@ def runs(config: DictConfig, baselines: Mapping[str, Mapping[str, Any]], deviati
     """
     settings = config.tuning
     steps, window, seed = int(config.steps), int(config.window), int(config.seed)
-    for panel, module in config.networks.items():
-        variant = OmegaConf.merge(config.optimizee, {"module": module})
-        assert isinstance(variant, DictConfig)
-        optimizee = build_optimizee(variant, config.split)
+    for panel in config.networks:
+        optimizee = network(config, panel)
         optimizee.initial_deviation = tf.Variable(0.0, trainable=False)  # one program serves all deviations
         paper = paper_curves(str(panel))
         for name, baseline in baselines.items():

@@ -250,19 +250,37 @@ class Benchmark:
 
 
 @dataclass
+class HeldAgainst:
+    """A baseline, the paper's optimizer whose curves it is held against, and the ends of its grid of rates."""
+
+    of: Literal["SGD", "RMSprop", "ADAM", "NAG"]
+    low: Above0
+    high: Above0
+    make: Described
+
+
+@dataclass
+class CalibrationTuning:
+    """The grid of rates and how many problems each runs on."""
+
+    per_decade: Positive
+    problems: Positive
+
+
+@dataclass
 class Calibration(Training):
     """`conf/calibration.yaml`."""
 
     results: Path
     deviations: list[Above0]
-    networks: dict[str, dict[str, Any]]
+    networks: dict[Literal["4-centre", "5-left", "5-centre", "5-right"], Changes]
     split: Literal["train", "validation"]
     steps: Positive
     window: Positive
     batch: Positive
-    tuning: dict[str, Any]
-    baselines: dict[str, dict[str, Any]]
-    variants: dict[str, dict[str, Any]] | None
+    tuning: CalibrationTuning
+    baselines: dict[str, HeldAgainst]
+    variants: dict[str, HeldAgainst] | None
 
 
 @dataclass

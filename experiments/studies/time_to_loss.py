@@ -17,19 +17,43 @@ from typing import Any
 
 import pandas as pd
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from tqdm import tqdm
 
-from experiments.composition.build import plain
+from experiments.composition.build import build, plain
 from experiments.composition.cli import command
 from experiments.results.record import write_record
 from experiments.results.tables import read_table, write_table
 from experiments.train import threads_of_an_operation, train
+from l2l_tf.checks import instance_of
+from l2l_tf.errors import InputError
+from l2l_tf.meta import Schedule
 
 
 def with_schedule(config: DictConfig, name: str, changes: Mapping[str, Any]) -> DictConfig:
     """The configuration with a few things of its schedule changed."""
     changed = OmegaConf.merge(config, {"name": f"{config.name}_{name}", "schedule": dict(changes)})
     assert isinstance(changed, DictConfig)
+    return changed
+
+
+def variants(config: DictConfig) -> dict[str, DictConfig]:
+    """The configuration with each of the schedules; all are built, so that what is wrong with one shows first.
+
+    Raises:
+        InputError: one cannot be built; says which.
+    """
+    changed = {}
+    for name, changes in config.schedules.items():
+        try:
+            changed[str(name)] = with_schedule(config, str(name), changes)
+            instance_of("schedule", build(changed[str(name)].schedule), Schedule)
+        except OmegaConfBaseException as error:
+            raise InputError(
+                f"schedules.{name}: must be changes of the schedule ({' '.join(str(error).split())})"
+            ) from error
+        except InputError as error:
+            raise InputError(f"schedules.{name}: {error}") from error
     return changed
 
 
@@ -57,9 +81,9 @@ def reached(history: pd.DataFrame, target: float) -> dict[str, float]:
 def main(config: DictConfig) -> None:
     """Stores the table, the soonest first, in `folder`: time_to_loss.csv."""
     began, folder, rows = time.monotonic(), Path(config.folder), []
-    for name, changes in tqdm(config.schedules.items(), "schedules"):
-        run = folder / str(name)
-        train(with_schedule(config, str(name), changes), run)
+    for name, variant in tqdm(variants(config).items(), "schedules"):
+        run = folder / name
+        train(variant, run)
         history = read_table(run / "history.csv", ["update", "validation_loss", "seconds"])
         rows.append({"schedule": name, **reached(history, config.target)})
     table = pd.DataFrame(rows).sort_values(["seconds", "best_validation_loss"], ignore_index=True)

@@ -1,6 +1,7 @@
 """`python -m experiments.suite`: the suite's runs that are missing, then its table, text and figure."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -9,7 +10,9 @@ from tqdm import tqdm
 from experiments.composition.cli import command
 from experiments.results.tables import read_table
 from experiments.suite.figure import draw
+from experiments.suite.runs import OPTIMIZERS, measure
 from experiments.suite.table import collect, suite_table, what_works_where
+from experiments.suite.tasks import TASKS
 from l2l_tf.checks import at_least, one_of
 from l2l_tf.files import write_whole
 
@@ -18,8 +21,9 @@ from l2l_tf.files import write_whole
 def main(config: DictConfig) -> None:
     """Runs what is missing and writes `tables/general.csv`, `tables/general.md` and `figures/general.png`."""
     results = Path(config.results)
+    tasks, optimizers = chosen(config)
     if not config.tables_only:
-        run_missing(config, results / "suite")
+        run_missing(config, tasks, optimizers, results / "suite")
     runs = collect(results / "suite")
     table = suite_table(runs)
     (results / "tables").mkdir(parents=True, exist_ok=True)
@@ -30,16 +34,22 @@ def main(config: DictConfig) -> None:
     print(text)
 
 
-def run_missing(config: DictConfig, folder: Path) -> None:
-    """One file for each task and optimizer, written when all its seeds are done."""
-    from experiments.suite.runs import OPTIMIZERS, measure  # slow imports
-    from experiments.suite.tasks import TASKS
+def chosen(config: DictConfig) -> tuple[list[str], list[str]]:
+    """The names of the tasks and of the optimizers.
 
-    at_least("seeds", config.seeds, 1)
+    Raises:
+        InputError: one that there is not, or too few steps.
+    """
     at_least("steps", config.steps, 100)
-    tasks = [one_of("tasks", name, TASKS) for name in config.tasks or TASKS]
-    names = [one_of("optimizers", name, OPTIMIZERS) for name in config.optimizers or OPTIMIZERS]
-    for name in names:
+    return (
+        [one_of("tasks", name, TASKS) for name in config.tasks or TASKS],
+        [one_of("optimizers", name, OPTIMIZERS) for name in config.optimizers or OPTIMIZERS],
+    )
+
+
+def run_missing(config: DictConfig, tasks: Sequence[str], optimizers: Sequence[str], folder: Path) -> None:
+    """One file for each task and optimizer, written when all its seeds are done."""
+    for name in optimizers:
         for task in tasks:
             path = folder / task / f"{name}.csv"
             if path.exists() and seeds_in(path) >= config.seeds:
