@@ -4,7 +4,6 @@ import runpy
 import sys
 from pathlib import Path
 from typing import Any
-from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -13,8 +12,7 @@ import yaml
 from hydra import compose, initialize
 from omegaconf import DictConfig, OmegaConf
 
-from experiments import train
-from experiments.composition.build import build, plain, training_optimizee, tuning_optimizee
+from experiments.composition.build import build, meta_training, plain, training_optimizee, tuning_optimizee
 from experiments.composition.labels import check_unseen_labels
 from experiments.composition.panel import Panel, compose_panel
 from experiments.results.making import Maker
@@ -106,16 +104,11 @@ def test_what_baselines_are_tuned_on_has_only_arguments_that_the_optimizee_has()
         tuning_optimizee(config, config.optimizee)
 
 
-def test_the_best_weights_are_chosen_on_problems_as_the_baselines_rates_are(
-    small_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    given: dict[str, Any] = {}
-    monkeypatch.setattr(train, "Trainer", lambda **arguments: given.update(arguments) or MagicMock(fingerprint=""))
-    config = composed("cifar10_sub5", f"data.dir={small_data}", "+optimizee.data.verify=false")
-    train.train(config, tmp_path)
-    assert given["validation_optimizee"].subset == (5000, 5000)
-    assert given["validation_optimizee"].shapes["conv_0/w"] == [5, 5, 3, 16]  # a panel's network, unlike in training
-    assert given["optimizee"].subset == (200, 45000)
+def test_the_best_weights_are_chosen_on_problems_as_the_baselines_rates_are(small_data: Path) -> None:
+    built = meta_training(composed("cifar10_sub5", f"data.dir={small_data}", "+optimizee.data.verify=false"))
+    assert built.validation_optimizee.subset == (5000, 5000)
+    assert built.validation_optimizee.shapes["conv_0/w"] == [5, 5, 3, 16]  # a panel's network, unlike in training
+    assert built.optimizee.subset == (200, 45000)
 
 
 def test_nothing_is_trained_or_tuned_on_test_images() -> None:
