@@ -148,7 +148,7 @@ def test_a_run_of_another_panel_under_this_name_is_made_again(results: Path) -> 
     assert values(results) == losses
 
 
-KILLS = int(os.environ.get("L2L_KILLS", "6"))
+KILLS = int(os.environ.get("L2L_KILLS", "4"))
 
 
 def test_killed_at_any_moment_the_same_commands_end_with_the_same_values(

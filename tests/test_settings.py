@@ -93,6 +93,8 @@ def prepare(name: str, config: DictConfig, key: str) -> None:
     if name == "time_to_loss" and part == "schedules":
         time_to_loss.variants(config)
     if name == "calibration" and part in ("networks", "baselines", "variants"):
+        for other in {"networks", "baselines", "variants"} - {part}:  # which take time
+            OmegaConf.update(config, other, {}, merge=False)
         calibration.check(config)
     if name == "suite":
         suite.chosen(config)
