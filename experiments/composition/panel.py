@@ -166,9 +166,9 @@ class Panel:
         try:
             changed = OmegaConf.merge(dict(optimizee), validation, dict(self.tuning.optimizee))
         except OmegaConfBaseException as error:
-            message = " ".join(str(error).split())
+            changes = shown(dict(self.tuning.optimizee))
             raise InputError(
-                f"panel.tuning.optimizee={shown(dict(self.tuning.optimizee))}: {message}: must fit"
+                f"panel.tuning.optimizee={changes}: must be changes of the optimizee ({shown(error, 200)})"
             ) from error
         assert isinstance(changed, DictConfig)
         return _plain(changed)

@@ -25,7 +25,7 @@ from experiments.composition.cli import command
 from experiments.results.record import write_record
 from experiments.results.tables import read_table, write_table
 from experiments.train import threads_of_an_operation, train
-from l2l_tf.checks import instance_of
+from l2l_tf.checks import instance_of, shown
 from l2l_tf.errors import InputError
 from l2l_tf.meta import Schedule
 
@@ -49,9 +49,7 @@ def variants(config: DictConfig) -> dict[str, DictConfig]:
             changed[str(name)] = with_schedule(config, str(name), changes)
             instance_of("schedule", build(changed[str(name)].schedule), Schedule)
         except OmegaConfBaseException as error:
-            raise InputError(
-                f"schedules.{name}: must be changes of the schedule ({' '.join(str(error).split())})"
-            ) from error
+            raise InputError(f"schedules.{name}: must be changes of the schedule ({shown(error, 200)})") from error
         except InputError as error:
             raise InputError(f"schedules.{name}: {error}") from error
     return changed

@@ -130,7 +130,7 @@ class ParameterGroups:
 
         Args:
             problems: B; a coupled group's is [..., B, n].
-            leading: how many axes before these (of steps, say) stay as they are.
+            leading: how many leading axes, of steps say, the parameters have before the problems' axis; they are kept.
         """
         members = zip(self.groups, self.assign(list(params)), strict=True)
         return [
