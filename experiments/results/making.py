@@ -29,11 +29,11 @@ from l2l_tf.errors import InputError
 from l2l_tf.evaluation.bulk import rate_curves
 from l2l_tf.evaluation.evaluate import Evaluator, accuracies
 from l2l_tf.evaluation.tuning_rule import tune
-from l2l_tf.optimizees import Optimizee, Parameters, SonnetClassifier
-from l2l_tf.optimizers import Optimizer, ParameterGroups, everything
+from l2l_tf.optimizees import Optimizee, SonnetClassifier
+from l2l_tf.optimizers import HandDesigned, Optimizer, ParameterGroups, everything
 from l2l_tf.serialization.trained import build_optimizer, load_optimizer
 from l2l_tf.stages import stage
-from l2l_tf.unroll import rollout, start
+from l2l_tf.unroll import Optimization, rollout, start
 
 STORED = Path("results")
 TOLERANCE = 1e-4  # relative, of losses that come out the same
@@ -53,25 +53,45 @@ class Probe(NamedTuple):
 
 
 def probe(optimizee: Optimizee, optimizer: AnyOptimizer, spec: Spec) -> Probe:
-    """f(θ_0) ... f(θ_k) now, k = `PROBE_STEPS` or fewer; not compiled, which would take longer.
+    """f(θ_0) ... f(θ_k) now, k = `PROBE_STEPS` or fewer; not by XLA, which would take longer.
 
     Some optimizations amplify rounding errors a hundredfold within a few steps, others not at all. Which this is shows
     when it is run a second time from a slightly perturbed θ_0.
     """
     groups = ParameterGroups(everything(optimizer).groups, compile=False)
     begin = start(optimizee, groups, seeds.problem_keys(spec.seed, spec.stream, [0]))
-
-    def losses(params: Parameters) -> np.ndarray:
-        steps = min(PROBE_STEPS, spec.steps)
-        first = begin._replace(params=params)
-        return rollout(optimizee, groups, first, tf.constant(0), steps, record=False).losses.numpy()[:, 0]
-
-    now = losses(begin.params)
-    perturbed = losses({name: _perturbed(tensor, index) for index, (name, tensor) in enumerate(begin.params.items())})
+    losses = _first_losses(optimizee, optimizer, min(PROBE_STEPS, spec.steps))
+    perturbed = {name: _perturbed(tensor, index) for index, (name, tensor) in enumerate(begin.params.items())}
+    now, other = losses(begin), losses(begin._replace(params=perturbed))
     with np.errstate(all="ignore"):
-        change = np.nan_to_num(np.abs(perturbed - now) / np.abs(now), posinf=0.0)
+        change = np.nan_to_num(np.abs(other - now) / np.abs(now), posinf=0.0)
     largest = LARGEST * GROWTH ** (np.arange(len(now)) - 1.0)
     return Probe(now, np.maximum(TOLERANCE, np.minimum(largest, MARGIN * np.maximum.accumulate(change))))
+
+
+def _first_losses(optimizee: Optimizee, optimizer: AnyOptimizer, steps: int) -> Callable[[Optimization], np.ndarray]:
+    """From where an optimization begins to its f(θ_0) ... f(θ_T), T = `steps`."""
+    if isinstance(optimizer, HandDesigned):
+        constants = {name: value for name, value in vars(optimizer).items() if name != "learning_rate"}
+        run = _at_any_rate(optimizee, type(optimizer), tuple(constants.items()), steps)
+        rate = tf.constant(optimizer.learning_rate, tf.float32)
+        return lambda begin: run(rate, begin).numpy()[:, 0]
+    groups = ParameterGroups(everything(optimizer).groups, compile=False)
+    return lambda begin: rollout(optimizee, groups, begin, tf.constant(0), steps, record=False).losses.numpy()[:, 0]
+
+
+@functools.lru_cache(maxsize=8)
+def _at_any_rate(
+    optimizee: Optimizee, kind: type[HandDesigned], constants: tuple[tuple[str, Any], ...], steps: int
+) -> Callable[[tf.Tensor, Optimization], tf.Tensor]:
+    """Losses [T+1, 1] from a rate and a beginning: one graph for all rates that a baseline is tuned over."""
+
+    @tf.function(autograph=False)
+    def losses(rate: tf.Tensor, begin: Optimization) -> tf.Tensor:
+        optimizer = everything(kind(rate, **dict(constants)))
+        return rollout(optimizee, optimizer, begin, tf.constant(0), steps, record=False).losses
+
+    return losses
 
 
 def _perturbed(tensor: tf.Tensor, index: int) -> tf.Tensor:

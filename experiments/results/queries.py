@@ -1,6 +1,6 @@
 """What the stored runs of a panel say; nothing is run here, and TensorFlow is not imported."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -78,11 +78,18 @@ class PanelRuns:
         return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
 
-def stored_rates(store: Store, panel: Panel, optimizee: Mapping[str, Any], baseline: Mapping[str, Any]) -> pd.DataFrame:
+def stored_rates(
+    store: Store,
+    panel: Panel,
+    optimizee: Mapping[str, Any],
+    baseline: Mapping[str, Any],
+    used: Callable[[Run], object] = lambda run: None,
+) -> pd.DataFrame:
     """A baseline's tuning from its stored runs: columns learning_rate, loss, chosen, n.
 
     Args:
         optimizee: a variation of the panel's; baseline: the optimizer's configuration, without a learning rate.
+        used: is told of every run that the tuning rule asks for.
 
     Raises:
         MissingRunError: a run that the tuning rule asks for is not stored.
@@ -96,6 +103,7 @@ def stored_rates(store: Store, panel: Panel, optimizee: Mapping[str, Any], basel
             found = store.find(spec)
             if found is None:
                 raise MissingRunError(f"tuning, {spec}")
+            used(found)
             losses.append(found.final)
         return losses
 

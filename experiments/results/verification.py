@@ -95,13 +95,11 @@ class Check:
         """What is wrong with a baseline's test run or one of its tuning runs; empty if nothing is."""
         baseline, tuned_on = panel.baselines[name], panel.tuning_optimizee(optimizee)
         try:
-            rates = stored_rates(self.runs.store, panel, optimizee, baseline)
-            rate = chosen_rate(rates)
+            tuning: list[Run] = []
+            rate = chosen_rate(stored_rates(self.runs.store, panel, optimizee, baseline, tuning.append))
             problem = self._compare(panel.test_spec(optimizee, {**baseline, "learning_rate": rate}), optimizee)
-            for one, count in zip(rates.learning_rate, rates.n, strict=True):
-                for problems in sorted({panel.tuning.problems, int(count)}):
-                    spec = panel.tuning_spec(tuned_on, baseline, problems).with_rate(one)
-                    problem = problem or self._compare(spec, tuned_on)
+            for run in tuning:
+                problem = problem or self._compare(run.spec, tuned_on)
         except (InputError, MissingRunError) as error:
             return str(error) if isinstance(error, InputError) else f"{MISSING}: {error}"
         return problem
