@@ -32,7 +32,7 @@ def main(config: DictConfig) -> None:
     keys = panel_keys() if config.panels is None else [one_of("panels", key, panel_keys()) for key in config.panels]
     results = Path(config.results)
     runs = Maker(results, results, config.data.dir)  # no other folder will do
-    findings: list[Finding] = check_constants(compose_panel(keys[0]))
+    findings: list[Finding] = check_constants()
     used: set[str] = set()
     for key in tqdm(keys, desc="panels", unit="panel"):
         findings += check_panel(compose_panel(key), runs, one_in, used)

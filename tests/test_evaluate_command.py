@@ -20,7 +20,7 @@ from experiments.results.run import Run, Spec
 from experiments.results.store import Store, read
 from experiments.results.verification import check_trained
 from l2l_tf.optimizees import Optimizee, Parameters, Quadratic
-from l2l_tf.optimizers import NAG, SGD, Adam, HandDesigned, RMSprop
+from l2l_tf.optimizers import NAG, SGD, AdaGrad, Adam, AdamW, HandDesigned, Momentum, RMSprop
 from l2l_tf.serialization.plain_yaml import read_yaml
 from l2l_tf.serialization.trained import load_optimizer, read_variables, save_optimizer
 
@@ -285,7 +285,7 @@ def test_broken_optimizers_fail_verification_by_name(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     break_code(monkeypatch, SGD, RMSprop, Adam, NAG)
-    assert "4 of 9 differ" in verify()
+    assert "4 of 12 differ" in verify()
     table = capsys.readouterr().out
     for name in ("SGD", "RMSprop", "Adam", "NAG"):
         assert f" {name}, learning rate" in table
@@ -294,14 +294,17 @@ def test_broken_optimizers_fail_verification_by_name(
 def test_changed_constants_fail_verification_by_name(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    changed: dict[type, tuple[float | None, ...]]
     changed = {RMSprop: (0.98, 1e-7, 0.0), Adam: (0.91, 0.99, 1e-7), NAG: (0.91,)}
+    changed |= {AdaGrad: (1e-9,), AdamW: (0.01, 0.9, 0.999, 1e-8), Momentum: (0.8, None)}
     for kind, defaults in changed.items():
         monkeypatch.setattr(vars(kind)["__init__"], "__defaults__", defaults)
-    assert "constants of RMSprop: alpha is 0.98 by default, 0.99 in conf/panel/_base.yaml" in verify("one_in=8")
+    assert "constants of AdaGrad: epsilon is 1e-09 by default, 1e-10 in conf/optimizer/adagrad" in verify("one_in=8")
     table = capsys.readouterr().out
-    for constant in ("alpha is 0.98", "beta_1 is 0.91", "beta_2 is 0.99", "momentum is 0.91"):
+    for constant in ("alpha is 0.98", "beta_1 is 0.91", "beta_2 is 0.99", "momentum is 0.91", "momentum is 0.8"):
         assert constant in table
     assert table.count("epsilon is 1e-07") == 2
+    assert "weight_decay is 0.01" in table
 
 
 def test_a_missing_and_a_damaged_run_fail_verification(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from omegaconf import OmegaConf
+
 from experiments.composition.build import build, own_or_trusted, trained_config, tuning_optimizee
 from experiments.composition.panel import Panel
 from experiments.results.making import Maker, Probe, agree, probe
@@ -21,6 +23,8 @@ from l2l_tf.serialization.trained import build_optimizer, load_optimizer
 
 LOSS_TOLERANCE = 1e-2  # relative, of a validation loss: rounding grows over a whole run
 
+OPTIMIZERS = Path("conf/optimizer")
+
 MISSING = "no stored run of it"
 Finding = dict[str, Any]  # what, runs (how many were checked), problem (empty where there is none)
 
@@ -30,20 +34,24 @@ def finding(what: str, runs: int, problem: str = "") -> Finding:
     return {"what": what, "runs": runs, "problem": problem}
 
 
-def check_constants(panel: Panel) -> list[Finding]:
-    """Whether the code's own defaults are the constants with which the paper's baselines are run."""
+def check_constants() -> list[Finding]:
+    """Whether the code's own defaults of hand-designed optimizers are the constants in conf/optimizer/."""
     found = []
-    for name, config in panel.baselines.items():
-        module, _, kind = str(config["_target_"]).rpartition(".")
-        constructor = getattr(importlib.import_module(module), kind)
-        assert issubclass(constructor, HandDesigned)
-        defaults = {key: one.default for key, one in inspect.signature(constructor).parameters.items()}
-        changed = [
-            f"{key} is {defaults.get(key)} by default, {value} in conf/panel/_base.yaml"
-            for key, value in config.items()
-            if key != "_target_" and defaults.get(key) != value
-        ]
-        found.append(finding(f"constants of {name}", 0, "; ".join(changed)))
+    for path in sorted(OPTIMIZERS.glob("*.yaml")):
+        config = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+        assert isinstance(config, dict)
+        if "_target_" not in config:  # a change of another one
+            continue
+        module, _, name = str(config["_target_"]).rpartition(".")
+        constructor = getattr(importlib.import_module(module), name)
+        if inspect.isclass(constructor) and issubclass(constructor, HandDesigned):
+            defaults = {key: one.default for key, one in inspect.signature(constructor).parameters.items()}
+            changed = [
+                f"{key} is {default} by default, {config.get(key, 'not')} in {path}"
+                for key, default in defaults.items()
+                if key != "learning_rate" and (key not in config or config[key] != default)
+            ]
+            found.append(finding(f"constants of {name}", 0, "; ".join(changed)))
     return found
 
 

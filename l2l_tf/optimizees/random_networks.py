@@ -11,6 +11,7 @@ too, and selected or masked: one graph does for all.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import tensorflow as tf
@@ -131,8 +132,8 @@ class RandomNetworks(Optimizee):
     def loss(self, params: Parameters, problem: Any, seed: tf.Tensor) -> tf.Tensor:
         """The loss of the problem's network on the minibatch that `seed` draws."""
         weights = problem["initial"] + problem["scale"] * params["theta"]
-        losses = [kind.loss(_cut(weights, kind), problem, self, seed) for kind in self.kinds]
-        return tf.stack(losses)[problem["kind"]]  # a switch would take XLA many minutes to compile
+        branches = [partial(kind.loss, _cut(weights, kind), problem, self, seed) for kind in self.kinds]
+        return tf.switch_case(problem["kind"], branches)  # one kind is computed
 
     def minibatch(self, problem: Problem, seed: tf.Tensor, batch: int = BATCH) -> tuple[tf.Tensor, tf.Tensor]:
         """Images [batch, 196], scaled and shifted, and labels [batch]."""
