@@ -13,7 +13,6 @@ from l2l_tf.optimizees.base import Optimizee, Parameters, check_optimizee
 from l2l_tf.optimizees.sonnet_classifier import SonnetClassifier
 from l2l_tf.optimizers import Optimizer, ParameterGroups, everything
 from l2l_tf.unroll import rollout, start
-from l2l_tf.xla import compiled
 
 
 class Evaluator:
@@ -22,7 +21,6 @@ class Evaluator:
     Args:
         steps: K, the length of each run.
         batch: how many problems run at once.
-        compile: whether XLA compiles whole runs.
     """
 
     def __init__(
@@ -31,7 +29,6 @@ class Evaluator:
         optimizer: Optimizer | ParameterGroups,
         steps: int,
         batch: int = 32,
-        compile: bool = False,
     ):
         params = check_optimizee(optimizee)
         self.optimizee = optimizee
@@ -39,12 +36,11 @@ class Evaluator:
         self.steps = at_least("steps", steps, 1)
         self.batch = at_least("batch", batch, 1)
         self.optimizer.assign(list(params))  # wrong patterns show here, not in a trace
-        self._unroll = compiled(rollout) if compile else rollout
         self._run = tf.function(self._rollout, reduce_retracing=False)
 
     def _rollout(self, keys: tf.Tensor) -> tuple[tf.Tensor, Parameters]:
         begin = start(self.optimizee, self.optimizer, keys)
-        trajectory = self._unroll(self.optimizee, self.optimizer, begin, tf.constant(0), self.steps, record=False)
+        trajectory = rollout(self.optimizee, self.optimizer, begin, tf.constant(0), self.steps, record=False)
         return trajectory.losses, trajectory.end.params
 
     def losses(

@@ -54,7 +54,6 @@ class Validation:
         window: the validation loss is the mean over the last `window` steps; 1 for losses without minibatch noise.
         geometric: whether problems' losses are averaged geometrically, which lets each count by its factor. Where
             problems differ, the mean is decided by those whose losses are high.
-        compile: whether XLA compiles whole runs, one problem after the other.
         patience: training stops after this many validations without a new best; None to train all epochs.
     """
 
@@ -63,14 +62,12 @@ class Validation:
     window: int = 1
     patience: int | None = None
     geometric: bool = False
-    compile: bool = False
 
     def __post_init__(self) -> None:
         at_least("every", self.every, 1)
         at_least("problems", self.problems, 1, MOST_PROBLEMS)
         at_least("window", self.window, 1)
         instance_of("geometric", self.geometric, bool)
-        instance_of("compile", self.compile, bool)
         if self.patience is not None:
             at_least("patience", self.patience, 1)
 

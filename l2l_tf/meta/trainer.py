@@ -76,9 +76,8 @@ class Trainer:
         self.folder = folder
         self.fingerprint = fingerprint
         self.on_round = on_round
-        compiled = schedule.validation.compile
-        batch = 1 if compiled else min(schedule.validation.problems, 32)
-        self.validation = Evaluator(validation_optimizee, self.optimizer, schedule.steps, batch, compiled)
+        batch = min(schedule.validation.problems, 32)
+        self.validation = Evaluator(validation_optimizee, self.optimizer, schedule.steps, batch)
         self.meta_gradient = scheduled(optimizee, self.optimizer, schedule)
         self.rate = tf.Variable(float(schedule.learning_rate), trainable=False)
         self.adam = snt.optimizers.Adam(self.rate)

@@ -68,7 +68,7 @@ class RandomNetworks(Optimizee):
 
     vectorize = False
 
-    def __init__(self, data: Sequence[Images], kinds: Sequence[str] = (), compile: bool = True):
+    def __init__(self, data: Sequence[Images], kinds: Sequence[str] = (), compile: bool = False):
         names = list(kinds) or list(KINDS)
         self.kinds = [KINDS[one_of("kinds", name, KINDS)] for name in dict.fromkeys(names)]
         self.draw = tf.constant([list(dict.fromkeys(names)).index(name) for name in names])
