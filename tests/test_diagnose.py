@@ -35,7 +35,6 @@ MNIST = [
     "schedule=paper",
     "optimizer.layers=[4]",
     "optimizee.module.units=5",
-    "optimizee.compile=false",
     "optimizee.batch_size=16",
     "+optimizee.data.verify=false",
     "schedule.steps=20",

@@ -63,3 +63,16 @@ def test_no_best_rate_is_one_clear_line() -> None:
 def test_it_needs_no_tensorflow() -> None:
     code = "import sys, l2l_tf.evaluation.tuning_rule; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_where_the_whole_grid_diverges_lower_rates_are_run_on_few_problems_until_one_does_not() -> None:
+    rounds: list[tuple[list[float], int]] = []
+
+    def run(rates: list[float], problems: int) -> list[float]:
+        rounds.append((rates, problems))
+        return [np.inf if rate > 2e-3 else abs(np.log10(rate) + 4) for rate in rates]
+
+    rates = tune(run, 0.1, 1.0, 1, problems=2, finals=5)
+    assert rounds[1:3] == [([0.01], 2), ([0.001], 2)]
+    assert [problems for _, problems in rounds[3:]] == [5] * (len(rounds) - 3)
+    assert rates.learning_rate[rates.chosen].item() == pytest.approx(1e-4)

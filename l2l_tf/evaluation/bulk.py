@@ -17,7 +17,7 @@ from l2l_tf.xla import compiled
 
 MakeOptimizer = Callable[[Any], Optimizer]
 
-PADDED = 8  # rates are run in multiples of so many: compiling a program for each round's number takes longer
+PADDED = 8  # XLA runs rates in multiples of so many: compiling a program for each round's number takes longer
 
 
 class AtManyRates(Optimizee):
@@ -79,7 +79,8 @@ def rate_curves(
     run = _program(optimizee, _as_key(make_optimizer), at_least("steps", steps, 1))
     indices = list(problems)
     together = (optimizee.vectorize or optimizee.compile) and not isinstance(make_optimizer(1.0), CoupledOptimizer)
-    at_once = -(-len(rates) // PADDED) * PADDED if together else 1
+    padding = PADDED if optimizee.compile else 1
+    at_once = -(-len(rates) // padding) * padding if together else 1
     padded = [*rates, *[rates[-1]] * (-len(rates) % at_once)]
     curves = np.empty([len(padded), len(indices), steps + 1], np.float32)
     for p in range(0, len(indices), batch):

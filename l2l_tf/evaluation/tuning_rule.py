@@ -65,6 +65,9 @@ def tune(
         report(f"{at_edge}: trying {rate(k):.2g}")
 
     run_round(range(round(np.log10(low) * per_decade), round(np.log10(high) * per_decade) + 1), problems)
+    while not np.isfinite(losses[best(losses)]):  # all diverged: what is lower need not be run on many problems yet
+        widen(best(losses), min(losses) - 1)
+        run_round([min(losses) - 1], problems)
     middle, found = None, best(losses)
     while found != middle:
         middle = found
