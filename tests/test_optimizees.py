@@ -291,10 +291,10 @@ def test_minibatches_are_drawn_from_the_problems_subset_only() -> None:
 
 def test_sizes_of_subsets_are_log_uniform_and_their_places_uniform() -> None:
     classifier = tiny_classifier(data=images(4000), subset=[10, 1000])
-    problems = batch_problem(classifier, tf.constant([[0, number] for number in range(2000)]))
+    problems = batch_problem(classifier, tf.constant([[0, number] for number in range(500)]))
     firsts, counts = (tensor.numpy() for tensor in problems)
-    assert abs(np.mean(counts < 100) - 0.5) < 0.04
-    assert abs(np.mean(firsts / (4000 - counts)) - 0.5) < 0.03
+    assert abs(np.mean(counts < 100) - 0.5) < 0.08
+    assert abs(np.mean(firsts / (4000 - counts)) - 0.5) < 0.06
 
 
 @pytest.mark.parametrize("subset", [[0, 5], [5, 4], [5], 5, "ab", [1.0, 5.0], [True, 5]])
