@@ -60,7 +60,7 @@ def stylize(
     """
     art = NeuralArt(content[np.newaxis], style, features, **_settings())
 
-    @tf.function
+    @tf.function(autograph=False)
     def advance(begin: Optimization, first_step: tf.Tensor, count: int) -> tuple[tf.Tensor, Optimization]:
         trajectory = rollout(art, optimizer, begin, first_step, count, record=False)
         return trajectory.losses[-1, 0], trajectory.end

@@ -50,9 +50,9 @@ class Derivatives:
             )
             for limit in LIMITS
         }
-        self.advance = tf.function(partial(advance, optimizee, optimizer))
-        self.mean_loss = tf.function(self._mean_loss)
-        self.meta_gradients = tf.function(self._meta_gradients)
+        self.advance = tf.function(partial(advance, optimizee, optimizer), autograph=False)
+        self.mean_loss = tf.function(self._mean_loss, autograph=False)
+        self.meta_gradients = tf.function(self._meta_gradients, autograph=False)
 
     def _mean_loss(self, begin: Optimization, step: tf.Tensor) -> tf.Tensor:
         losses = rollout(self.optimizee, self.optimizer, begin, step, self.steps, record=False).losses

@@ -80,9 +80,9 @@ class Examiner:
         self._evaluator = Evaluator(validation_optimizee, self.optimizer, steps, problems)
         self._weights = schedule.step_weights()
         keys = seeds.problem_keys(seed, "diagnosis", range(schedule.problems))
-        self._start = tf.function(lambda: unroll.start(optimizee, self.optimizer, keys))
-        self._meta_step = tf.function(scheduled(optimizee, self.optimizer, schedule))
-        self._step = tf.function(self._measured_step)
+        self._start = tf.function(lambda: unroll.start(optimizee, self.optimizer, keys), autograph=False)
+        self._meta_step = tf.function(scheduled(optimizee, self.optimizer, schedule), autograph=False)
+        self._step = tf.function(self._measured_step, autograph=False)
 
     def examine(self, weights: Mapping[str, np.ndarray]) -> pd.DataFrame:
         """All measures of the optimizer with φ = `weights`.

@@ -36,7 +36,7 @@ class Evaluator:
         self.steps = at_least("steps", steps, 1)
         self.batch = at_least("batch", batch, 1)
         self.optimizer.assign(list(params))  # wrong patterns show here, not in a trace
-        self._run = tf.function(self._rollout, reduce_retracing=False)
+        self._run = tf.function(self._rollout, autograph=False)
 
     def _rollout(self, keys: tf.Tensor) -> tuple[tf.Tensor, Parameters]:
         begin = start(self.optimizee, self.optimizer, keys)
@@ -87,7 +87,7 @@ def evaluate(
 
 def accuracies(optimizee: SonnetClassifier, finals: Sequence[Parameters]) -> np.ndarray:
     """The accuracy on all images of each problem, [problems], from the final parameters of each batch of problems."""
-    accuracy = tf.function(optimizee.accuracy)
+    accuracy = tf.function(optimizee.accuracy, autograph=False)
     unstacked = [
         {name: tensor[k] for name, tensor in params.items()}
         for params in finals

@@ -28,7 +28,7 @@ def gradient_histories(
     at_least("steps", steps, 1)
     groups = everything(optimizer)
 
-    @tf.function
+    @tf.function(autograph=False)
     def gradients(keys: tf.Tensor) -> tf.Tensor:
         begin = start(optimizee, groups, keys)
         recorded = rollout(optimizee, groups, begin, tf.constant(0), steps, record=True).gradients

@@ -83,9 +83,9 @@ class Trainer:
         self.adam = snt.optimizers.Adam(self.rate)
         self.adam._initialize(self.variables)  # so that its moments exist before a checkpoint is restored into them
         self.weights = schedule.step_weights()
-        self._start = tf.function(lambda keys: start(self.optimizee, self.optimizer, keys))
-        self._advance = tf.function(partial(advance, self.optimizee, self.optimizer))
-        self._meta_step = tf.function(self._unroll_all_and_update)
+        self._start = tf.function(lambda keys: start(self.optimizee, self.optimizer, keys), autograph=False)
+        self._advance = tf.function(partial(advance, self.optimizee, self.optimizer), autograph=False)
+        self._meta_step = tf.function(self._unroll_all_and_update, autograph=False)
 
     # The compiled functions: start, advance and meta-step.
 
@@ -114,9 +114,12 @@ class Trainer:
             gradients = [tf.clip_by_global_norm(gradient, clip_norm, norm)[0] for gradient, norm in clipped]
         mean = [tf.add_n(list(parts)) / len(parts) for parts in zip(*gradients, strict=True)]
         norm = tf.add_n(norms) / len(norms)
-        if tf.math.is_finite(norm):
-            self.adam.apply(mean, self.variables)
+        tf.cond(tf.math.is_finite(norm), lambda: self._apply(mean), lambda: False)
         return norm
+
+    def _apply(self, gradients: Sequence[tf.Tensor]) -> bool:
+        self.adam.apply(gradients, self.variables)
+        return True
 
     # The loop.
 
