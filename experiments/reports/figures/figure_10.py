@@ -68,7 +68,9 @@ def draw_responses(results: Path, name: str, table: pd.DataFrame) -> list[Path]:
         reach = 1.1 * float((learned if len(learned) else table["update"]).abs().max())
         grid[0][0].set_ylim(-reach, reach)
         place = tuple(int(table[key].iloc[0]) for key in PLACE)
-        figure.supxlabel(f"Gradient: {title(place)}", fontsize=9)
+        figure.suptitle(title(place), fontsize=9)
+        for axes in grid[-1]:  # a label of the whole figure would lie under the legend
+            axes.set_xlabel("Gradient", fontsize=7)
         figure.supylabel("Update", fontsize=9)
         legend(figure, table)
         return style.save(figure, results / "figures", name)

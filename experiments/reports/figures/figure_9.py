@@ -67,7 +67,7 @@ def sheet(
                     images = pictures[f"{panel}/{kind}"]
                     show(axes, images if kind == "style" else images[number])
                     if row == 0:
-                        axes.set_title(kind if place != len(kinds) // 2 else f"{PANELS[panel]}\n{kind}", fontsize=8)
+                        axes.set_title(kind if place else f"{PANELS[panel]}\n{kind}", fontsize=8)
         return style.save(figure, results / "figures", name)
 
 
