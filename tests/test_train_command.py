@@ -309,6 +309,7 @@ def test_a_multirun_makes_a_folder_for_each_run_and_a_table_of_all(
         assert f",schedule.learning_rate={rate}," in run.name
     table = pd.read_csv(folder / "sweep" / "sweep.csv")
     assert sorted(table["schedule.learning_rate"]) == [0.001, 0.01]
+    assert len(pd.read_parquet(folder / "sweep" / "sweep.parquet")) == 2
     assert table.best_validation_loss.is_monotonic_increasing
     weights = [(run / "optimizer.safetensors").read_bytes() for run in runs]
     assert weights[0] != weights[1]

@@ -58,8 +58,7 @@ def probe(optimizee: Optimizee, optimizer: AnyOptimizer, spec: Spec) -> Probe:
     Some optimizations amplify rounding errors a hundredfold within a few steps, others not at all. Which this is shows
     when it is run a second time from a slightly perturbed θ_0.
     """
-    groups = ParameterGroups(everything(optimizer).groups, compile=False)
-    begin = start(optimizee, groups, seeds.problem_keys(spec.seed, spec.stream, [0]))
+    begin = start(optimizee, everything(optimizer), seeds.problem_keys(spec.seed, spec.stream, [0]))
     losses = _first_losses(optimizee, optimizer, min(PROBE_STEPS, spec.steps))
     perturbed = {name: _perturbed(tensor, index) for index, (name, tensor) in enumerate(begin.params.items())}
     now, other = losses(begin), losses(begin._replace(params=perturbed))

@@ -20,8 +20,8 @@ Parameters = dict[str, tf.Tensor]
 class Optimizee(ABC):
     """A family of functions f(θ) to be minimized.
 
-    Its methods are traced as they are, without AutoGraph, whose conversion would take a third of the time until the
-    first step: what depends on a tensor's value is `tf.where`, `tf.cond` or `tf.while_loop`, not `if` or `while`.
+    Its methods are traced with `tf.function(autograph=False)`, which shortens tracing. Control flow that depends on a
+    tensor's value must therefore be written with `tf.where`, `tf.cond` or `tf.while_loop`, not with `if` or `while`.
 
     Attributes:
         vectorize: whether `loss` may run under `tf.vectorized_map` over problems, which is faster for small dense
