@@ -344,7 +344,7 @@ def test_a_changed_weight_and_a_run_that_no_panel_asks_for_fail_verification(
     save_optimizer(folder, read_yaml(source / "optimizer.yaml"), weights)
     losses = np.ones([1, 2], np.float32)
     stray = Store(tmp_path).write(Run(Spec({}, {}, "test", 0, 1, 1), losses, losses[0]))
-    said = call("verify", f"results={tmp_path}")
+    said = call("verify", f"results={tmp_path}", "processes=1")
     assert "2 of" in said
     assert "trained/quadratic: optimizer.yaml or optimizer.safetensors is not the one of its record" in said
     assert stray.name in capsys.readouterr().out

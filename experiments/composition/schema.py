@@ -199,6 +199,7 @@ class Verification:
     results: Path
     panels: list[Name] | None
     one_in: Positive
+    processes: Positive
     table: Path | None
     data: Data
 

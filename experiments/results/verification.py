@@ -151,10 +151,7 @@ def check_trained(folder: Path, data_dir: str) -> list[Finding]:
         curves, _ = evaluator.losses(config.seed, "validation", range(count))
     except InputError as error:
         return [finding(what, 0, str(error))]
-    now, stored = (
-        float(curves[:, -schedule.validation.window :].mean()),
-        float(record.get("validation_loss", float("nan"))),
-    )
+    now, stored = schedule.validation.loss(curves), float(record.get("validation_loss", float("nan")))
     same = abs(now - stored) <= LOSS_TOLERANCE * abs(stored)
     return [finding(what, count, "" if same else f"validation loss {now:.6g}, {stored:.6g} in its record")]
 
