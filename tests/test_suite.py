@@ -1,13 +1,18 @@
 """The suite of models that no optimizer was trained on: its tasks, and the table that is made of its runs."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
+from commands import call
 
-from experiments.suite.runs import best_rates
+from experiments.results.trained import digest
+from experiments.suite import stored
+from experiments.suite.runs import OPTIMIZERS, best_rates
+from experiments.suite.stored import is_done, weights_of
 from experiments.suite.table import suite_table, what_works_where
 from experiments.suite.tasks import (
     Task,
@@ -23,7 +28,7 @@ from experiments.suite.tasks import (
 from l2l_tf.optimizees import Optimizee
 
 
-def runs() -> pd.DataFrame:
+def some_runs() -> pd.DataFrame:
     rows = [
         ("general", np.nan, "test", 0, 100, 1.0, 2.0),
         ("general", np.nan, "test", 1, 100, 3.0, 2.0),
@@ -39,7 +44,7 @@ def runs() -> pd.DataFrame:
 
 
 def test_the_table_has_the_tuned_rate_the_default_and_what_diverged() -> None:
-    table = suite_table(runs()).set_index("optimizer")
+    table = suite_table(some_runs()).set_index("optimizer")
     assert list(table.index) == ["Adam default", "Adam tuned", "general"]
     assert table.learning_rate["Adam tuned"] == 0.003
     assert table["mean"]["Adam tuned"] == 1.0
@@ -49,13 +54,13 @@ def test_the_table_has_the_tuned_rate_the_default_and_what_diverged() -> None:
     assert table["mean"]["general"] == 2.0
     assert table.diverged["general"] == 1
     assert table.start["general"] == 2.0
-    text = what_works_where(suite_table(runs()), 100)
+    text = what_works_where(suite_table(some_runs()), 100)
     assert "| one | 2 | 2 | 4 | **1** |" in text
     assert "below Adam tuned on 0 of 1 tasks; the geometric mean of the ratio of their losses is 2.00" in text
 
 
 def test_a_run_that_diverged_is_not_the_best_rate() -> None:
-    assert best_rates(runs().query("optimizer == 'Adam'")) == {100: 0.003}
+    assert best_rates(some_runs().query("optimizer == 'Adam'")) == {100: 0.003}
 
 
 def pictures(*shape: int) -> tuple[np.ndarray, np.ndarray]:
@@ -98,3 +103,29 @@ def test_sums_and_tables_are_what_they_say() -> None:
     assert abs(y.mean()) < 1e-5
     assert abs(y.std() - 1) < 1e-5
     assert set(spirals(100)[1]) == {0, 1, 2}
+
+
+def test_the_command_stores_what_it_made_and_makes_it_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = ("suite", f"results={tmp_path}", "tasks=[regression]", "optimizers=[Adam]", "seeds=1", "steps=100")
+    assert call(*line) == ""
+    assert "| regression |" in capsys.readouterr().out
+    table = pd.read_csv(tmp_path / "tables/general.csv")
+    assert set(table.optimizer) == {"Adam default", "Adam tuned"}
+    assert (table["mean"] < table.start).all()
+    rows = pd.read_csv(tmp_path / "suite/regression/Adam.csv")
+    assert set(rows.weights) == {"none"}
+    assert rows.revision.notna().all()
+    monkeypatch.setattr(stored, "measure", None)  # a second measurement would call it
+    assert call(*line) == ""
+
+
+def test_runs_of_other_weights_are_made_again(tmp_path: Path) -> None:
+    rows = pd.DataFrame({"stream": ["test", "test"], "seed": [0, 1], "weights": "0123", "revision": "a"})
+    rows.to_csv(tmp_path / "general.csv", index=False)
+    rows.assign(weights="ab12").to_csv(tmp_path / "other.csv", index=False)
+    assert is_done(tmp_path / "other.csv", 2, "ab12")
+    assert not is_done(tmp_path / "other.csv", 3, "ab12")
+    assert not is_done(tmp_path / "general.csv", 2, "ab12")
+    assert weights_of(OPTIMIZERS["mnist"], Path("results/trained")) == digest(Path("results/trained/mnist"))

@@ -48,6 +48,11 @@ def provenance(seconds: float) -> dict[str, Any]:
     }
 
 
+def short_revision(made_by: Mapping[str, Any]) -> str:
+    """The first letters of a record's revision; `+` where there were uncommitted changes."""
+    return str(made_by["revision"])[:12] + "+" * bool(made_by["dirty"])
+
+
 def portable(value: Any) -> Any:
     """A copy of nested values that JSON and safe YAML can hold and that names no absolute path."""
     if isinstance(value, Mapping):

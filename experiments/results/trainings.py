@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
-from experiments.results.record import RECORD, portable, provenance, read_record
+from experiments.results.record import RECORD, portable, provenance, read_record, short_revision
 from experiments.results.tables import write_table
 from experiments.results.trained import digest
 from l2l_tf.errors import InputError
@@ -80,7 +80,7 @@ class Training:
 
     def _revisions(self) -> list[str]:
         """The revisions of the code that have trained here, this one last; `+` where there were uncommitted changes."""
-        now = str(self.made_by["revision"])[:12] + "+" * bool(self.made_by["dirty"])
+        now = short_revision(self.made_by)
         path = self.folder / RECORD
         if not path.exists() or not (self.folder / "checkpoint.safetensors").exists():
             return [now]
