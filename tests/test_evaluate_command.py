@@ -276,6 +276,18 @@ def test_bad_input_gets_one_line(arguments: list[str], line: str, tmp_path: Path
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_multirun_names_each_job_that_was_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = call("evaluate", "-m", "only=BAD,WORSE", "panel=figure_4_left", "hydra/launcher=basic")
+    assert said == "error: 2 jobs failed; the same command does what is left"
+    lines = capsys.readouterr().err.splitlines()
+    for name in ("BAD", "WORSE"):
+        line = f"only={name},panel=figure_4_left: only={name}: must be one of ADAM, LSTM, NAG, RMSprop, SGD"
+        assert lines.count(line) == 1
+
+
 # Verification: against the results of this repository, which are the paper's.
 
 
