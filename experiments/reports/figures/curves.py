@@ -67,7 +67,7 @@ FIGURE_4 = Curves(
     first_steps={"figure_4_right": 100},
 )
 # The LSTM of figure 4 on other architectures, not retrained.
-FIGURE_5 = Curves("figure_5", ("figure_5_left", "figure_5_centre", "figure_5_right"))
+FIGURE_5 = Curves("figure_5", ("figure_5_left", "figure_5_centre", "figure_5_centre_calibrated", "figure_5_right"))
 # A convolutional network on held-out images of CIFAR-10 and of two subsets of its labels.
 FIGURE_7 = Curves("figure_7", ("figure_7_left", "figure_7_centre", "figure_7_right"))
 # Neural art, the training style at 64 pixels and another one at 128. The paper's losses are in a unit that it does not
