@@ -33,6 +33,12 @@ def test_untrained_it_is_adam() -> None:
     np.testing.assert_allclose(steps(MomentumMLP(learning_rate=3e-3), GRADIENTS), adam, rtol=1e-4)
 
 
+@pytest.mark.parametrize("factor", [1e-4, 1e3])
+def test_it_does_not_depend_on_how_the_loss_is_scaled(factor: float) -> None:
+    optimizer, gradients = randomized(MomentumMLP()), GRADIENTS[:, 1:]
+    np.testing.assert_allclose(steps(optimizer, factor * gradients), steps(optimizer, gradients), rtol=1e-4)
+
+
 def test_it_is_odd_bounded_and_still_without_gradients() -> None:
     optimizer = randomized(MomentumMLP(learning_rate=1e-3, rate_range=2.0))
     updates = steps(optimizer, GRADIENTS)
