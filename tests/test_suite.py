@@ -54,6 +54,8 @@ def test_the_table_has_the_tuned_rate_the_default_and_what_diverged() -> None:
     assert table["mean"]["general"] == 2.0
     assert table.diverged["general"] == 1
     assert table.start["general"] == 2.0
+    other = some_runs().query("optimizer == 'general'").assign(task="other", loss=np.nan)
+    assert "| other | 2 | diverged | – | – |" in what_works_where(suite_table(pd.concat([some_runs(), other])), 100)
     text = what_works_where(suite_table(some_runs()), 100)
     assert "| one | 2 | 2 | 4 | **1** |" in text
     assert "below Adam tuned on 0 of 1 tasks; the geometric mean of the ratio of their losses is 2.00" in text

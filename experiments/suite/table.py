@@ -65,15 +65,19 @@ def what_works_where(table: pd.DataFrame, horizon: int, optimizers: Iterable[str
     lines = [f"| step {horizon} | start | {' | '.join(names)} |", "|---" * (len(names) + 2) + "|"]
     for task, losses in pivot.iterrows():
         start = at[at.task == task].start.iloc[0]
-        cells = [f"**{x:.3g}**" if x == losses.min() else f"{x:.3g}" if np.isfinite(x) else "diverged" for x in losses]
+        cells = [f"**{_shown(x)}**" if x == losses.min() < np.inf else _shown(x) for x in losses]
         lines.append(f"| {task} | {start:.3g} | {' | '.join(cells)} |")
     if "general" in pivot:
         lines.append("")
         for name in [name for name in names if name != "general"]:
-            ratio = (pivot["general"] / pivot[name]).dropna()
+            both = pivot[["general", name]].dropna()
+            lower, finite = both["general"] < both[name], both[np.isfinite(both).all(axis=1)]
+            mean = np.exp(np.log(finite["general"] / finite[name]).mean())
             lines.append(
-                f"- `general` is below {name} on {int((ratio < 1).sum())} of {len(ratio)} tasks; the geometric mean "
-                f"of the ratio of their losses is {np.exp(np.log(ratio.clip(1e-6, 1e6)).mean()):.2f}."
+                f"- `general` is below {name} on {lower.sum()} of {len(both)} tasks; the geometric mean of the ratio of "
+                f"their losses is {mean:.2f}"
+                + f" on the {len(finite)} where both are finite" * (len(finite) < len(both))
+                + "."
             )
     return "\n".join(lines) + "\n"
 
@@ -81,3 +85,9 @@ def what_works_where(table: pd.DataFrame, horizon: int, optimizers: Iterable[str
 def _order(names: Iterable[str]) -> list[str]:
     first = ["general", "Adam default", "Adam tuned", "AdamW tuned", "NAG tuned", "RMSprop tuned", "RNNprop"]
     return [name for name in first if name in names] + [name for name in names if name not in first]
+
+
+def _shown(loss: float) -> str:
+    if np.isnan(loss):
+        return "–"  # not measured
+    return f"{loss:.3g}" if np.isfinite(loss) else "diverged"
