@@ -73,11 +73,10 @@ def what_works_where(table: pd.DataFrame, horizon: int, optimizers: Iterable[str
             both = pivot[["general", name]].dropna()
             lower, finite = both["general"] < both[name], both[np.isfinite(both).all(axis=1)]
             mean = np.exp(np.log(finite["general"] / finite[name]).mean())
+            where = f" on the {len(finite)} where both are finite" if len(finite) < len(both) else ""
             lines.append(
-                f"- `general` is below {name} on {lower.sum()} of {len(both)} tasks; the geometric mean of the ratio of "
-                f"their losses is {mean:.2f}"
-                + f" on the {len(finite)} where both are finite" * (len(finite) < len(both))
-                + "."
+                f"- `general` is below {name} on {lower.sum()} of {len(both)} tasks; "
+                f"the geometric mean of the ratio of their losses is {mean:.2f}{where}."
             )
     return "\n".join(lines) + "\n"
 
