@@ -111,6 +111,13 @@ def test_checkpoint_restores_the_state(tmp_path: Path) -> None:
     np.testing.assert_array_equal(steps(again), expected)
 
 
+def test_the_default_optimizer_minimizes_what_it_has_never_seen() -> None:
+    x, scales, optimizer = tf.Variable(tf.ones([20])), tf.exp(tf.linspace(-2.0, 2.0, 20)), LearnedOptimizer()
+    for _ in range(200):
+        optimizer.apply([scales * x], [x])
+    assert tf.reduce_sum(scales * x**2) < 0.1 * tf.reduce_sum(scales)
+
+
 def test_missing_and_sparse_gradients_and_learning_rate(tmp_path: Path) -> None:
     folder = store(tmp_path, LSTM)
     dense, sparse, idle = (tf.Variable(tf.ones([3, 2]), name=name) for name in ("same", "same", "idle"))

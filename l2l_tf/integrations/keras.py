@@ -1,4 +1,4 @@
-"""A trained optimizer in Keras: `model.compile(LearnedOptimizer("mnist"), ...)`."""
+"""A trained optimizer in Keras: `model.compile(LearnedOptimizer(), ...)`."""
 
 import base64
 import binascii
@@ -50,7 +50,7 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
 
     def __init__(
         self,
-        source: str | Path | Mapping[str, str],
+        source: str | Path | Mapping[str, str] = "general",
         parameters: Patterns | None = None,
         learning_rate: Any = 1.0,
         idle_rows: bool = True,

@@ -1,4 +1,4 @@
-"""A trained optimizer in Sonnet: `LearnedOptimizer("mnist").apply(gradients, parameters)`."""
+"""A trained optimizer in Sonnet: `LearnedOptimizer().apply(gradients, parameters)`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,7 +38,7 @@ class LearnedOptimizer(snt.Optimizer):
 
     def __init__(
         self,
-        source: str | Path,
+        source: str | Path = "general",
         parameters: Patterns | None = None,
         learning_rate: float | tf.Variable = 1.0,
         idle_rows: bool = True,
