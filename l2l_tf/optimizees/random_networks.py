@@ -37,7 +37,7 @@ ACTIVATIONS = {
 CLASSES = 10
 BATCH = 64
 TABLE, TEACHER = 16, 8  # columns of a synthetic table, hidden units of what makes its targets
-VOCABULARY, LENGTH, EMBEDDING = 16, 10, 16  # of synthetic sequences
+VOCABULARY, LENGTH, EMBEDDING = 16, 10, 24  # of synthetic sequences
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class RandomNetworks(Optimizee):
         """W_0 and s of one kind's network, [size] each: Gaussian by fan-in or of one small deviation; scales near 1."""
         small = _log_uniform(uniform[1], 0.01, 0.1)
         gain = _log_uniform(uniform[1], 0.5, 2.0)
-        spread = tf.where(uniform[2] < 0.5, 0.0, 1.5 * uniform[3])
+        spread = tf.where(uniform[2] < 0.5, 0.0, 0.7 * uniform[3])
         scales = tf.exp(spread * tf.random.stateless_normal([len(kind.shapes)], seed, alg="philox"))
         normal = tf.random.stateless_normal([self.size], seed + tf.constant([1, 0]), alg="philox")
         initial, scale, offset = [], [], 0
@@ -192,7 +192,7 @@ def _mlp(x: tf.Tensor, tensors: Tensors, problem: Problem, width: int) -> tf.Ten
 def _images_loss(tensors: Tensors, problem: Problem, optimizee: RandomNetworks, seed: tf.Tensor) -> tf.Tensor:
     """Cross entropy of an MLP on images, or the squared error of its outputs as one-hot codes."""
     x, labels = optimizee.minibatch(problem, seed)
-    outputs = _mlp(x, tensors, problem, 24)
+    outputs = _mlp(x, tensors, problem, 48)
     squares = tf.reduce_sum((outputs - tf.one_hot(labels, CLASSES)) ** 2, axis=1)
     losses = tf.where(problem["task"] == 0, squares, _cross_entropy(labels, outputs))
     return _batch_mean(losses, problem)
@@ -206,7 +206,7 @@ def _table_loss(tensors: Tensors, problem: Problem, optimizee: RandomNetworks, s
     readout = tf.random.stateless_normal([TEACHER, CLASSES], problem["seed"] + tf.constant([0, 91]), alg="philox")
     targets = tf.tanh(x @ teacher / 2.0) @ readout / 3.0
     noise = 0.1 * tf.random.stateless_normal([BATCH], seed + tf.constant([0, 1 << 20]), alg="philox")
-    outputs = _mlp(x * problem["gain"], tensors, problem, 48)
+    outputs = _mlp(x * problem["gain"], tensors, problem, 64)
     one = (outputs[:, 0] - targets[:, 0] - noise) ** 2
     all_columns = tf.reduce_mean((outputs - targets) ** 2, axis=1)
     classes = _cross_entropy(tf.argmax(targets, axis=1, output_type=tf.int32), outputs)
@@ -277,10 +277,10 @@ def _mlp_shapes(inputs: int, width: int, more: int) -> list[list[int]]:
 
 _E = EMBEDDING
 KINDS = {
-    "images": Kind(_mlp_shapes(PIXELS, 24, 3), _images_loss),
-    "table": Kind(_mlp_shapes(TABLE, 48, 2), _table_loss),
+    "images": Kind(_mlp_shapes(PIXELS, 48, 3), _images_loss),
+    "table": Kind(_mlp_shapes(TABLE, 64, 2), _table_loss),
     "conv": Kind(
-        [[3, 3, 3, 12], [12], [12], [3, 3, 12, 16], [16], [16], [2 * 2 * 16, CLASSES], [CLASSES]], _conv_loss, (2, 5)
+        [[3, 3, 3, 16], [16], [16], [3, 3, 16, 24], [24], [24], [2 * 2 * 24, CLASSES], [CLASSES]], _conv_loss, (2, 5)
     ),
     "attention": Kind(
         [

@@ -24,7 +24,7 @@ class MomentumMLP(snt.Module, CoordinatewiseOptimizer):
     """Steps along a mixture of normalized momenta, mixture and rate given by an MLP for each coordinate.
 
         m_k ← β_k m_k + (1 − β_k) ∇,   v_j ← γ_j v_j + (1 − γ_j) ∇²,   x_k = clip(m̂_k / √v̂, ±5)
-        (a, w) = MLP(statistics of x, v̂ and t)
+        (a, w) = MLP(statistics of x, of v̂'s change, and t)
         g = −η · exp(r tanh(a)) · Σ_k tanh(w_k) x_k
 
     The MLP sees nothing that changes when all gradients change their sign, so that g is odd in them: no drift where
@@ -61,7 +61,7 @@ class MomentumMLP(snt.Module, CoordinatewiseOptimizer):
         self.block_size = at_least("block_size", block_size, 1)
         momenta = 1 + len(decays)
         sizes = [at_least("hidden", size, 1) for size in hidden]
-        inputs = [2 * momenta + len(second_decays), *sizes]  # see `update`
+        inputs = [2 * momenta - 1 + len(second_decays), *sizes]  # see `_mlp`
         draws = seeds.weight_seeds(seed, len(sizes))
         self.weights = [
             tf.Variable(
@@ -94,8 +94,9 @@ class MomentumMLP(snt.Module, CoordinatewiseOptimizer):
         return -rate * tf.reduce_sum(tanh(output[1:]) * x, axis=0), {"m": m, "v": v, "t": t}
 
     def _mlp(self, x: tf.Tensor, log_v: tf.Tensor, t: tf.Tensor) -> tf.Tensor:
-        """(a, w) from sizes of momenta, agreement of neighbours, gradients' size, how it changed, and a clock.
+        """(a, w) from sizes of momenta, agreement of neighbours, how the gradients' size changed, and a clock.
 
+        The size itself is left out: it says how a loss is scaled and how wide a network is, more than how far to go.
         One product for each kind of statistic: joining them first would take longer than the rest.
         """
         product = x[1:] * x[:-1]
@@ -103,7 +104,6 @@ class MomentumMLP(snt.Module, CoordinatewiseOptimizer):
             tf.abs(x) / (tf.abs(x) + 0.3),
             product / (tf.abs(product) + 0.1),
             tf.clip_by_value(log_v[:-1] - log_v[-1:], -SCALE, SCALE),
-            1.0 + 0.1 * log_v[-1:],
         )
         *of_statistics, of_clock = tf.split(self.weights[0], [*(s.shape[0] for s in statistics), 1], axis=1)
         hidden = self.biases[0] + of_clock * (tf.math.log(t) / 4.0 - 1.0)
