@@ -30,10 +30,12 @@ def draw(table: pd.DataFrame, path: Path, horizon: int = 1000) -> None:
     with applied():
         figure = Figure(figsize=(7.0, 0.3 * len(at) + 1.2), layout="constrained")
         axes = figure.subplots()
-        for name, (colour, marker) in SHOWN.items():
+        for order, (name, (colour, marker)) in enumerate(SHOWN.items()):
             if name in at:
-                ratio = np.clip((at[name] / at[REFERENCE]).fillna(np.inf), *LIMITS)
-                axes.plot(ratio, np.arange(len(at)), marker, color=colour, label=name, linestyle="none")
+                ratio = np.clip(at[name] / at[REFERENCE], *LIMITS)
+                axes.plot(
+                    ratio, np.arange(len(at)), marker, color=colour, label=name, linestyle="none", zorder=9 - order
+                )
         axes.axvline(1.0, color="#777777", linewidth=1.0)
         axes.set_xscale("log")
         axes.set_yticks(np.arange(len(at)), at.index)

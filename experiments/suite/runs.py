@@ -18,7 +18,9 @@ from l2l_tf.xla import compiled
 
 HORIZONS = (100, 1000, 2000)
 DEFAULT = 1e-3  # Keras's rate for ADAM
-COLUMNS = ["optimizer", "learning_rate", "stream", "seed", "horizon", "loss", "start"]
+COLUMNS = ["learning_rate", "stream", "seed", "horizon", "loss"]
+
+START_BATCHES = 200  # whose mean is the loss at θ_0; one alone may be far from it, where targets have heavy tails
 
 Run = Callable[[float, tf.Tensor], np.ndarray]
 
@@ -52,7 +54,7 @@ OPTIMIZERS: dict[str, Grid | Trained] = {
 
 
 def measure(task: Task, optimizer: Grid | Trained, trained: Path, seeds_wanted: int, steps: int) -> pd.DataFrame:
-    """Every run of one optimizer on one task: columns as in `COLUMNS` except for the optimizer; horizons up to `steps`.
+    """Every run of one optimizer on one task: columns `COLUMNS`, horizons up to `steps`, and `start`.
 
     A hand-designed optimizer runs at each rate on one validation seed; on the test seeds only the best rate for each
     horizon runs, and the default.
@@ -60,11 +62,13 @@ def measure(task: Task, optimizer: Grid | Trained, trained: Path, seeds_wanted: 
     if isinstance(optimizer, Trained):
         loaded = everything(load_optimizer(trained / optimizer.folder).groups[optimizer.group].optimizer)
         run = program(task, lambda rate: loaded, steps)
-        return _rows(run, [float("nan")], "test", range(seeds_wanted))
-    run = program(task, optimizer.make, steps)
-    tuning = _tuned(run, list(optimizer.rates))
-    chosen = {DEFAULT, *best_rates(tuning).values()}
-    return pd.concat([tuning, _rows(run, sorted(chosen), "test", range(seeds_wanted))], ignore_index=True)
+        rows = _rows(run, [float("nan")], "test", range(seeds_wanted))
+    else:
+        run = program(task, optimizer.make, steps)
+        tuning = _tuned(run, list(optimizer.rates))
+        chosen = sorted({DEFAULT, *best_rates(tuning).values()})
+        rows = pd.concat([tuning, _rows(run, chosen, "test", range(seeds_wanted))], ignore_index=True)
+    return with_starts(rows, task)
 
 
 def program(task: Task, make: Callable[[Any], CoordinatewiseOptimizer | ParameterGroups], steps: int) -> Run:
@@ -82,6 +86,22 @@ def program(task: Task, make: Callable[[Any], CoordinatewiseOptimizer | Paramete
 
     run = compiled(run)
     return lambda rate, keys: run(tf.constant(rate, tf.float32), *begin(keys)).numpy()
+
+
+def with_starts(rows: pd.DataFrame, task: Task) -> pd.DataFrame:
+    """The rows with the loss at θ_0 of each seed as their column `start`."""
+    starts = {
+        (stream, seed): _loss_at_start(task, seeds.problem_keys(0, stream, [seed]))
+        for stream, seed in set(zip(rows.stream, rows.seed, strict=True))
+    }
+    return rows.assign(start=[starts[key] for key in zip(rows.stream, rows.seed, strict=True)])
+
+
+def _loss_at_start(task: Task, keys: tf.Tensor) -> float:
+    _, _, params, _ = start(task, everything(optimizers.SGD(1.0)), keys)
+    theta = {name: value[0] for name, value in params.items()}
+    batches = tf.stack([tf.zeros([START_BATCHES], tf.int32), tf.range(START_BATCHES)], axis=1)
+    return float(tf.reduce_mean(tf.map_fn(lambda seed: task.loss(theta, (), seed), batches, tf.float32)))
 
 
 def best_rates(rows: pd.DataFrame) -> dict[int, float]:
@@ -112,5 +132,5 @@ def _rows(run: Run, rates: Sequence[float], stream: str, indices: Sequence[int])
             losses = run(rate, seeds.problem_keys(0, stream, [index]))
             for horizon in [h for h in HORIZONS if h < len(losses)]:
                 window = losses[horizon + 1 - horizon // 20 : horizon + 1]
-                rows.append((rate, stream, index, horizon, window.mean(), losses[0]))
-    return pd.DataFrame(rows, columns=COLUMNS[1:])
+                rows.append((rate, stream, index, horizon, window.mean()))
+    return pd.DataFrame(rows, columns=COLUMNS)
