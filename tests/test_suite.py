@@ -96,6 +96,16 @@ def test_models_begin_near_the_loss_of_knowing_nothing(task: Callable[[], Optimi
     assert all(np.isfinite(tf.convert_to_tensor(gradient)).all() for gradient in gradients.values())
 
 
+def test_parameters_begin_as_keras_has_them() -> None:
+    theta = Task(*transformer(22, 16), cross_entropy, sums(50), 4).init(tf.constant([1, 2]))
+    for name in ("embedding", "position_embedding"):
+        assert 0.04 < np.abs(theta[name]).max() <= 0.05
+        assert np.std(theta[name]) > 0.02
+    np.testing.assert_array_equal(theta["3_g"], np.ones(32))
+    np.testing.assert_array_equal(theta["3_b"], np.zeros(32))
+    assert np.abs(theta["head"]).max() <= (6 / (32 + 22)) ** 0.5
+
+
 def test_sums_and_tables_are_what_they_say() -> None:
     tokens, following = sums(20)
     np.testing.assert_array_equal(tokens[:, 1:], following[:, :-1])

@@ -21,7 +21,8 @@ class Task(Optimizee):
     """A model on a fixed data set.
 
     Args:
-        shapes: of the parameters by name; names ending in `b` begin at 0, in `g` at 1, all others Glorot-uniform.
+        shapes: of the parameters by name; names ending in `b` begin at 0, in `g` at 1, in `embedding` uniform within
+            0.05, all others Glorot-uniform.
         forward: inputs [batch, ...] to outputs.
         loss: targets and outputs to each example's loss.
         data: the examples, from which minibatches are drawn with replacement.
@@ -50,10 +51,12 @@ class Task(Optimizee):
 
 
 def _initial(name: str, shape: Sequence[int], seed: tf.Tensor) -> tf.Tensor:
+    if name.endswith("embedding"):  # before what ends in `g` for another reason
+        return tf.random.stateless_uniform(shape, seed, -0.05, 0.05)
     if name.endswith(("b", "g")):
         return tf.fill(shape, float(name.endswith("g")))
     field = int(np.prod(shape[:-2], initial=1))
-    limit = (6.0 / (field * (shape[-2] + shape[-1]))) ** 0.5 if "embedding" not in name else 0.05
+    limit = (6.0 / (field * (shape[-2] + shape[-1]))) ** 0.5
     return tf.random.stateless_uniform(shape, seed, -limit, limit)
 
 
