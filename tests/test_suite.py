@@ -11,7 +11,7 @@ from commands import call
 
 from experiments.results.trained import digest
 from experiments.suite import stored
-from experiments.suite.runs import OPTIMIZERS, best_rates, with_starts
+from experiments.suite.runs import OPTIMIZERS, Grid, best_rates, measure
 from experiments.suite.stored import is_done, weights_of
 from experiments.suite.table import suite_table, what_works_where
 from experiments.suite.tasks import (
@@ -25,6 +25,7 @@ from experiments.suite.tasks import (
     sums,
     transformer,
 )
+from l2l_tf import optimizers
 from l2l_tf.optimizees import Optimizee
 
 
@@ -133,15 +134,13 @@ def test_the_command_stores_what_it_made_and_makes_it_once(
     assert call(*line) == ""
 
 
-def test_the_start_is_the_mean_over_minibatches() -> None:
-    class Noisy(Task):
-        def loss(self, params, problem, seed):  # type: ignore[no-untyped-def]
-            del problem
-            return params["w"][0, 0] * 0.0 + 3.0 + tf.random.stateless_normal([], seed)
-
-    task = Noisy({"w": (1, 1)}, lambda params, x: x, lambda y, x: x, (np.zeros([4, 1]), np.zeros([4])))
-    rows = with_starts(pd.DataFrame({"stream": ["test", "test", "validation"], "seed": [0, 1, 0]}), task)
-    np.testing.assert_allclose(rows.start, 3.0, atol=5 / 200**0.5)
+def test_the_start_is_the_loss_of_the_first_parameters_on_the_same_minibatches() -> None:
+    generator = np.random.default_rng(0)
+    data = generator.normal(size=[50, 1]).astype("f4"), generator.standard_cauchy([50, 1]).astype("f4")
+    task = Task({"w": (1, 1)}, lambda params, x: x + 0.0 * params["w"], lambda y, x: (y - x)[:, 0] ** 2, data, 2)
+    rows = measure(task, Grid(optimizers.Adam, (1e-3,)), Path("results/trained"), 2, 100)
+    assert set(rows.stream) == {"validation", "test"}
+    np.testing.assert_allclose(rows.start, rows.loss, rtol=1e-6)
 
 
 def test_runs_of_other_weights_are_made_again(tmp_path: Path) -> None:

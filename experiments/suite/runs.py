@@ -20,8 +20,6 @@ HORIZONS = (100, 1000, 2000)
 DEFAULT = 1e-3  # Keras's rate for ADAM
 COLUMNS = ["learning_rate", "stream", "seed", "horizon", "loss"]
 
-START_BATCHES = 200  # whose mean is the loss at θ_0; one alone may be far from it, where targets have heavy tails
-
 Run = Callable[[float, tf.Tensor], np.ndarray]
 
 
@@ -89,19 +87,12 @@ def program(task: Task, make: Callable[[Any], CoordinatewiseOptimizer | Paramete
 
 
 def with_starts(rows: pd.DataFrame, task: Task) -> pd.DataFrame:
-    """The rows with the loss at θ_0 of each seed as their column `start`."""
-    starts = {
-        (stream, seed): _loss_at_start(task, seeds.problem_keys(0, stream, [seed]))
-        for stream, seed in set(zip(rows.stream, rows.seed, strict=True))
-    }
-    return rows.assign(start=[starts[key] for key in zip(rows.stream, rows.seed, strict=True)])
-
-
-def _loss_at_start(task: Task, keys: tf.Tensor) -> float:
-    _, _, params, _ = start(task, everything(optimizers.SGD(1.0)), keys)
-    theta = {name: value[0] for name, value in params.items()}
-    batches = tf.stack([tf.zeros([START_BATCHES], tf.int32), tf.range(START_BATCHES)], axis=1)
-    return float(tf.reduce_mean(tf.map_fn(lambda seed: task.loss(theta, (), seed), batches, tf.float32)))
+    """The rows with the column `start`: the loss of θ_0 on the very minibatches that `loss` is the mean of."""
+    still, keys = program(task, optimizers.SGD, int(rows.horizon.max())), ["stream", "seed", "horizon"]
+    seeds_of = rows.groupby("stream").seed.unique()
+    starts = pd.concat([_rows(still, [0.0], str(stream), of_stream) for stream, of_stream in seeds_of.items()])
+    starts = starts.rename(columns={"loss": "start"}).drop(columns="learning_rate")
+    return rows.drop(columns="start", errors="ignore").merge(starts, on=keys, how="left")
 
 
 def best_rates(rows: pd.DataFrame) -> dict[int, float]:
