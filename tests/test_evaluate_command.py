@@ -366,10 +366,10 @@ def test_the_probe_leaves_out_what_comes_after_divergence() -> None:
     def now(*losses: float) -> Probe:
         return Probe(np.array(losses, np.float32), np.full(len(losses), 1e-5))
 
-    stored = np.array([1.0, 5.0, 50.0, 1e9], np.float32)
-    assert agree(stored, now(1.0, 5.0, 50.0, 2e9))
-    assert not agree(stored, now(1.0, 5.01, 50.0, 1e9))
-    assert not agree(stored, now(1.0, 5.0, 50.0))
+    stored = np.array([1.0, 4.0, 50.0, 1e9], np.float32)
+    assert agree(stored, now(1.0, 4.0, 50.0, 2e9))
+    assert not agree(stored, now(1.0, 4.01, 50.0, 1e9))
+    assert not agree(stored, now(1.0, 4.0, 50.0))
     assert agree(np.array([1.0, np.nan]), now(1.0, np.nan))
     assert not agree(np.array([1.0, np.nan]), now(1.0, 1.0))
 

@@ -40,7 +40,7 @@ TOLERANCE = 1e-4  # relative, of losses that come out the same
 PERTURBED = 1e-6  # relative, of θ_0: what a few roundings do to it
 MARGIN = 1000.0  # rounding differs between kernels and processors by up to so many times what the perturbation does,
 LARGEST, GROWTH = 1e-2, 8.0  # and by no more than this at step 1 and so much more at each step, on any network here
-DIVERGED = 10.0  # times the first loss: what comes after is decided by rounding errors, and not compared
+DIVERGED = 5.0  # times the first loss: what comes after is decided by rounding errors, and not compared
 
 AnyOptimizer = Optimizer | ParameterGroups
 
