@@ -41,7 +41,8 @@ def named(key: str, name: str) -> Target:
 @cache
 def own_targets() -> dict[str, Target]:
     """What a configuration that comes from a file may name: all that describes a training, nothing that writes."""
-    names = {"optimizers": None, "optimizees": None, "meta": None, "data": ("load_cifar10", "load_mnist")}
+    data = ("load_cifar10", "load_mnist", "load_small_images")
+    names = {"optimizers": None, "optimizees": None, "meta": None, "data": data}
     modules = {name: importlib.import_module(f"l2l_tf.{name}") for name in names}  # slow: they import TensorFlow
     return {full: target for name, module in modules.items() for full, target in public(module, names[name]).items()}
 
