@@ -82,7 +82,7 @@ def checked(jobs: Sequence[Job], processes: int) -> Iterator[Checked]:
     if min(processes, len(jobs)) == 1:
         yield from map(Job.run, jobs)
         return
-    # A child process is begun anew, since TensorFlow does not survive a fork; Ctrl-C ends it without a word.
+    # Workers are spawned, since TensorFlow cannot be used after a fork; Ctrl-C ends them without a traceback.
     with ProcessPoolExecutor(processes, get_context("spawn"), signal.signal, (signal.SIGINT, signal.SIG_DFL)) as pool:
         yield from pool.map(Job.run, jobs)
 

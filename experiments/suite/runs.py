@@ -92,7 +92,7 @@ def with_starts(rows: pd.DataFrame, task: Task) -> pd.DataFrame:
     seeds_of = rows.groupby("stream").seed.unique()
     starts = pd.concat([_rows(still, [0.0], str(stream), of_stream) for stream, of_stream in seeds_of.items()])
     starts = starts.rename(columns={"loss": "start"}).drop(columns="learning_rate")
-    return rows.drop(columns="start", errors="ignore").merge(starts, on=keys, how="left")
+    return rows.merge(starts, on=keys, how="left")
 
 
 def best_rates(rows: pd.DataFrame) -> dict[int, float]:
@@ -110,7 +110,7 @@ def _tuned(run: Run, rates: list[float]) -> pd.DataFrame:
         chosen = best_rates(rows).values()
         tried = sorted(rows.learning_rate.unique())
         more = [tried[0] / 3.1623] * (tried[0] in chosen) + [tried[-1] * 3.1623] * (tried[-1] in chosen)
-        more = [rate for rate in more if 1e-5 < rate < 10]
+        more = [rate for rate in more if 1e-5 < rate < 100]
         if not more:
             return rows
         rows = pd.concat([rows, _rows(run, more, "validation", [0])], ignore_index=True)

@@ -97,8 +97,9 @@ class MomentumMLP(snt.Module, CoordinatewiseOptimizer):
     def _mlp(self, x: tf.Tensor, log_v: tf.Tensor, t: tf.Tensor) -> tf.Tensor:
         """(a, w) from sizes of momenta, agreement of neighbours, how the gradients' size changed, and a clock.
 
-        The size itself is left out. From it an optimizer learns that small gradients ask for large updates, which is
-        so for scaled tensors and wrong for wide networks.
+        The size itself is left out: gradients are small where a tensor is scaled down and where a network is wide, and
+        the first asks for larger updates, the second does not.
+
         One product for each kind of statistic: joining them first would take longer than the rest.
         """
         product = x[1:] * x[:-1]
