@@ -40,10 +40,10 @@ def main(config: DictConfig) -> None:
     keys = panel_keys() if config.panels is None else [one_of("panels", key, panel_keys()) for key in config.panels]
     results = Path(config.results)
     trained = sorted((results / "trained").glob("*/optimizer.yaml")) if config.panels is None else []
-    work: list[str | Path] = [*keys, *(path.parent for path in trained[::one_in])]
+    work: list[str | Path] = [*(path.parent for path in trained[::one_in]), *keys]  # the longest first
     jobs = [Job(results, config.data.dir, one_in, what) for what in work]
     findings, used = check_constants(), set[str]()
-    for found, of_job in tqdm(checked(jobs, processes), total=len(jobs), desc="panels, trained optimizers"):
+    for found, of_job in tqdm(checked(jobs, processes), total=len(jobs), desc="trained optimizers, panels"):
         findings += found
         used |= of_job
     if config.panels is None:

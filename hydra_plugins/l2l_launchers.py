@@ -207,6 +207,9 @@ class Submitit(OneByOne):
         executor.update_parameters(**plain(self.parameters))
         with executor.batch():
             self.submitted = [executor.submit(job) for job in jobs]
+        if self.cluster == "local":  # no file system to wait for, where the result of a killed job is missing
+            for one in self.submitted:
+                one._results_timeout_s = 1
         return [one.result for one in self.submitted]
 
     def stop(self) -> None:

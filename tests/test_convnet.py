@@ -185,7 +185,7 @@ def test_learned_optimizers_roll_out_and_replay_on_it(optimizer: ParameterGroups
 def test_it_learns_real_images() -> None:
     net = SonnetClassifier(partial(convnet, classes=2), load_cifar10(DATA, "test", [0, 1]), initial_means=SCALES)
     params = {name: tensor[tf.newaxis] for name, tensor in net.init(seed(0, 0)).items()}
-    step = tf.function(partial(batch_loss_and_gradients, net))
+    step = tf.function(partial(batch_loss_and_gradients, net), autograph=False)
     losses = []
     for number in range(20):
         loss, gradients = step(params, (), seed(0, number)[tf.newaxis])

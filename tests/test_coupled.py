@@ -86,7 +86,7 @@ def test_replay_and_adjoint_equal_automatic_differentiation(name: str) -> None:
         SAMPLE,
     )
     losses, expected, end = AutodiffMetaGradient(optimizee, optimizer)(unroll)
-    found = tf.function(ReplayMetaGradient(optimizee, optimizer))(unroll)
+    found = tf.function(ReplayMetaGradient(optimizee, optimizer), autograph=False)(unroll)
     assert min(float(tf.norm(part)) for part in expected) > 0
     assert max(relative_errors(found.gradient, expected)) < 1e-10
     np.testing.assert_allclose(found.losses, losses, rtol=1e-12)
@@ -104,7 +104,7 @@ def test_a_replay_from_the_first_state_is_exact_too_and_samples_no_coupled_coord
     unroll = Unroll(begin, FIRST, tf.ones([STEPS], tf.float64), SAMPLE)
     expected = AutodiffMetaGradient(optimizee, optimizer)(unroll).gradient
     method = ReplayMetaGradient(optimizee, optimizer, replay=Replay(fraction=0.5, whole_below=0))
-    found = tf.function(method)(unroll).gradient
+    found = tf.function(method, autograph=False)(unroll).gradient
     of_ntm = len(optimizer.groups[0].optimizer.trainable_variables)
     assert max(relative_errors(found[:of_ntm], expected[:of_ntm])) < 1e-10
     assert min(relative_errors(found[of_ntm:], expected[of_ntm:])) > 1e-3  # the other group's are sampled
@@ -278,7 +278,7 @@ def path(optimizer: CoupledOptimizer, steps: int) -> np.ndarray:
     """θ_0 ... θ_K of one problem."""
     optimizee, groups = Two(), everything(optimizer)
     now, found = start(optimizee, groups, seeds.problem_keys(0, "test", [1])), []
-    one = tf.function(lambda now, t: rollout(optimizee, groups, now, t, 1, record=False).end)
+    one = tf.function(lambda now, t: rollout(optimizee, groups, now, t, 1, record=False).end, autograph=False)
     for t in range(steps):
         found.append(flat(now.params))
         now = one(now, tf.constant(t))

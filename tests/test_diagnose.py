@@ -196,14 +196,17 @@ def test_hidden_units_are_found_in_the_graph(activation: str, bias: float, expec
     optimizee = SonnetClassifier(lambda: mlp(units=3, activation=activation), images, batch_size=4)
     params = optimizee.init(tf.constant([0, 0]))
     params["linear_0/b"] = tf.fill([3], bias)
-    measure = tf.function(lambda: measures.saturated_units(optimizee, params, (), tf.constant([0, 0])))
+    measure = tf.function(lambda: measures.saturated_units(optimizee, params, (), tf.constant([0, 0])), autograph=False)
     assert [float(value) for value in measure().values()] == [expected]
 
 
 def test_a_quadratic_has_no_hidden_units() -> None:
     optimizee, seed = Quadratic(), tf.constant([0, 0])
     problem = optimizee.problem(seed)
-    assert tf.function(lambda: measures.saturated_units(optimizee, optimizee.init(seed), problem, seed))() == {}
+    assert (
+        tf.function(lambda: measures.saturated_units(optimizee, optimizee.init(seed), problem, seed), autograph=False)()
+        == {}
+    )
 
 
 def examined(losses: list[float]) -> pd.DataFrame:

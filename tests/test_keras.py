@@ -73,7 +73,7 @@ def reference(model: keras.Model, optimizer: ParameterGroups, images: np.ndarray
     names = ["/".join(variable.path.split("/")[-2:]) for variable in model.trainable_variables]
     loss = crossentropy()
 
-    @tf.function
+    @tf.function(autograph=False)
     def gradients(x: tf.Tensor, y: tf.Tensor) -> list[tf.Tensor]:
         with tf.GradientTape() as tape:
             value = loss(y, model(x))

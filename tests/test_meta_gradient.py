@@ -138,7 +138,7 @@ def replayed(
 ) -> tuple[tf.Tensor, ...]:
     method = ReplayMetaGradient(optimizee, optimizer, replay=replay)
 
-    @tf.function
+    @tf.function(autograph=False)
     def compute(first: Optimization, step: tf.Tensor) -> tuple[tf.Tensor, ...]:
         steps = weights.shape[0]
         trajectory = rollout(optimizee, optimizer, first, step, steps, record=True, keep_states=keep_states)
@@ -196,7 +196,7 @@ def test_the_adjoint_equals_automatic_differentiation_with_second_derivatives(ca
     expected = differentiated(optimizee, optimizer, first, weights, step, second_derivatives=True)
     method = AdjointMetaGradient(optimizee, optimizer)
 
-    @tf.function
+    @tf.function(autograph=False)
     def compute(first: Optimization, step: tf.Tensor) -> tuple[tf.Tensor, ...]:
         return method(Unroll(first, step, weights, SAMPLE)).gradient
 
@@ -255,7 +255,7 @@ def test_weights_of_inverse_loss_give_the_meta_gradient_of_the_log_loss(second_d
 
     schedule = Schedule(STEPS, STEPS, weights="inverse_loss", second_derivatives=second_derivatives)
     unroll = Unroll(first, FIRST, tf.constant(schedule.step_weights(), tf.float64), SAMPLE)
-    _, found, _ = tf.function(scheduled(optimizee, optimizer, schedule))(unroll)
+    _, found, _ = tf.function(scheduled(optimizee, optimizer, schedule), autograph=False)(unroll)
     assert max(relative_errors(found, expected)) < TOLERANCE["float64"]
 
 
@@ -317,7 +317,7 @@ def test_the_same_inputs_give_the_same_bits() -> None:
     first, weights = begin(optimizee, optimizer), tf.ones([STEPS])
     method = ReplayMetaGradient(optimizee, optimizer, replay=Replay(block_size=20, fraction=0.5, whole_below=20))
 
-    @tf.function
+    @tf.function(autograph=False)
     def compute() -> tuple[tf.Tensor, ...]:
         return method(Unroll(first, FIRST, weights, SAMPLE)).gradient
 
@@ -403,7 +403,7 @@ def test_a_state_without_coordinates_is_sampled() -> None:
     first, weights = begin(optimizee, optimizer), tf.ones([STEPS], tf.float64)
     exact = replayed(optimizee, optimizer, first, weights)
     method = ReplayMetaGradient(optimizee, optimizer, replay=Replay(fraction=0.5, whole_below=1))
-    sampled = tf.function(lambda seed: method(Unroll(first, FIRST, weights, seed)).gradient)
+    sampled = tf.function(lambda seed: method(Unroll(first, FIRST, weights, seed)).gradient, autograph=False)
     draws = [sampled(tf.constant([7, k])) for k in range(200)]
     for part, parts in zip(exact, zip(*draws, strict=True), strict=True):
         error = np.std(parts) / len(parts) ** 0.5

@@ -113,7 +113,9 @@ def test_the_image_itself_has_no_content_loss_and_the_style_no_style_loss() -> N
 def test_several_images_in_one_convolution_are_each_as_alone(art: NeuralArt) -> None:
     params = {"image": tf.random.stateless_normal([3, 8, 8, 3], [1, 2], stddev=20.0)}
     problems = batch_problem(art, numbered(0, 1, 2))
-    losses, gradients = tf.function(partial(batch_loss_and_gradients, art))(params, problems, numbered(0, 0, 0))
+    losses, gradients = tf.function(partial(batch_loss_and_gradients, art), autograph=False)(
+        params, problems, numbered(0, 0, 0)
+    )
     for k in range(3):
         one, problem = tf.nest.map_structure(lambda x, k=k: x[k : k + 1], (params, problems))
         loss, gradient = batch_loss_and_gradients(art, one, problem, numbered(0))
@@ -124,7 +126,7 @@ def test_several_images_in_one_convolution_are_each_as_alone(art: NeuralArt) -> 
 def test_the_batch_has_one_convolution_for_each_layer(art: NeuralArt) -> None:
     specs = {"image": tf.TensorSpec([3, 8, 8, 3])}
     problems = batch_problem(art, numbered(0, 1, 2))
-    traced = tf.function(lambda params: batch_loss(art, params, problems, numbered(0, 0, 0)))
+    traced = tf.function(lambda params: batch_loss(art, params, problems, numbered(0, 0, 0)), autograph=False)
     operations = traced.get_concrete_function(specs).graph.get_operations()
     batches = [operation.inputs[0].shape[0] for operation in operations if operation.type == "Conv2D"]
     assert batches.count(3) == 3

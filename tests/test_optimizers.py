@@ -149,7 +149,7 @@ def test_a_zero_gradient_moves_nothing_at_first(kind: type[HandDesigned]) -> Non
 def test_the_learning_rate_may_be_a_variable_that_changes_after_tracing(kind: type[HandDesigned]) -> None:
     rate = tf.Variable(1.0)
     optimizer = kind(rate)
-    traced = tf.function(lambda gradient: optimizer.update(gradient, optimizer.init(gradient))[0])
+    traced = tf.function(lambda gradient: optimizer.update(gradient, optimizer.init(gradient))[0], autograph=False)
     gradient = tf.constant([1.0, -2.0])
     traced(gradient)
     rate.assign(0.25)

@@ -38,7 +38,7 @@ def gradients_of_draws(replay: Replay, draws: int, problems: int = 1) -> list[np
     trajectory = rollout(optimizee, optimizer, begin, tf.constant(0), 3, record=True)
     method = ReplayMetaGradient(optimizee, optimizer, replay=replay)
 
-    @tf.function
+    @tf.function(autograph=False)
     def compute(seed: tf.Tensor) -> tf.Tensor:
         gradient = method.replayed(begin.state, trajectory, tf.ones([3]), seed)
         return tf.concat([tf.reshape(part, [-1]) for part in gradient], axis=0)

@@ -3,7 +3,6 @@
 Each is composed, checked by its schema and built, as the commands do before they do anything else.
 """
 
-import copy
 import re
 from collections.abc import Iterator
 from dataclasses import fields, replace
@@ -120,9 +119,9 @@ def outcomes(what: str, data: Path) -> Iterator[tuple[str, Any, str | None]]:
             continue
         if what == "train, images" and key.split(".")[0] != "optimizee":
             continue
+        config = OmegaConf.create(composed)
+        assert isinstance(config, DictConfig)
         for value in VALUES:
-            config = OmegaConf.create(copy.deepcopy(composed))
-            assert isinstance(config, DictConfig)
             OmegaConf.update(config, key, value, merge=False)
             try:
                 prepare(name, config, key)

@@ -57,7 +57,7 @@ def problem(make_net: Callable[[], Any]) -> tuple[tuple[tf.Variable, ...], Calla
     net = make_net()
     net(images)
 
-    @tf.function
+    @tf.function(autograph=False)
     def gradients() -> list[tf.Tensor]:
         with tf.GradientTape() as tape:
             loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, net(images)))

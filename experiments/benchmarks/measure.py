@@ -120,11 +120,11 @@ def methods(job: Job) -> dict[str, Callable[[], Any]]:
         return roll(optimizee, optimizer, begin, first, job.steps, record=False).losses
 
     functions: dict[str, Callable[[], Any]] = {
-        "autodiff": partial(tf.function(by_autodiff), begin_in_one),
-        "exact": partial(tf.function(partial(by_replay, fraction=1.0)), begin),
-        "sampled": partial(tf.function(partial(by_replay, fraction=job.fraction)), begin),
-        "rollout": partial(tf.function(partial(forward, optimizer=optimizer)), begin),
-        "optimizee": partial(tf.function(partial(forward, optimizer=sgd)), begin_sgd),
+        "autodiff": partial(tf.function(by_autodiff, autograph=False), begin_in_one),
+        "exact": partial(tf.function(partial(by_replay, fraction=1.0), autograph=False), begin),
+        "sampled": partial(tf.function(partial(by_replay, fraction=job.fraction), autograph=False), begin),
+        "rollout": partial(tf.function(partial(forward, optimizer=optimizer), autograph=False), begin),
+        "optimizee": partial(tf.function(partial(forward, optimizer=sgd), autograph=False), begin_sgd),
     }
     if "floor" in job.methods:
         functions["floor"] = matrix_products(optimizer, count, job.steps)
@@ -157,7 +157,7 @@ def matrix_products(optimizer: ParameterGroups, count: int, steps: int) -> Calla
         found = body(tf.constant(0), None)
         return tf.while_loop(lambda step, _: step < count, body, found, maximum_iterations=count)[1]
 
-    @tf.function
+    @tf.function(autograph=False)
     def compute(inputs: Any, outputs: Any) -> Any:
         return loop(product, 2 * steps, inputs, outputs), loop(vector_jacobian, steps, inputs, outputs)
 

@@ -121,7 +121,7 @@ def look_at(subject: Subject) -> list[dict[str, Any]]:
 def meta_step(method: ReplayMetaGradient, steps: int) -> Any:
     """A compiled meta-step."""
 
-    @tf.function
+    @tf.function(autograph=False)
     def compute(begin: Optimization) -> Any:
         return method(Unroll(begin, tf.constant(0), tf.ones([steps]), tf.constant([0, 1]))).gradient
 
@@ -137,11 +137,11 @@ def meta_gradients(
 ) -> list[Phase]:
     """The exact meta-gradients of two optimizations and samples of the first one's, unroll after unroll."""
 
-    @tf.function
+    @tf.function(autograph=False)
     def unroll(begin: Optimization, step: tf.Tensor) -> Trajectory:
         return rollout(optimizee, optimizer, begin, step, subject.steps, record=True)
 
-    @tf.function
+    @tf.function(autograph=False)
     def replay(fraction: float, begin: Optimization, trajectory: Trajectory, seed: tf.Tensor) -> tf.Tensor:
         weights = tf.ones([subject.steps])
         gradient = methods[fraction].replayed(begin.state, trajectory, weights, seed)

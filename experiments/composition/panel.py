@@ -4,6 +4,7 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -222,11 +223,17 @@ def compose_panel(key: str, overrides: Sequence[str] = ()) -> Panel:
     Raises:
         InputError: there is none, or it is not as it must be.
     """
-    choices = [f"panel={key}", *overrides]
-    if GlobalHydra().is_initialized():  # within a command: its `--config-dir` is searched too
-        return panel_of(compose("evaluate", choices), key)
+    hydra = GlobalHydra.instance()
+    if hydra.is_initialized():  # within a command: its `--config-dir` is searched too
+        return _composed(key, tuple(overrides), str(hydra.config_loader().get_search_path()))
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return panel_of(compose("evaluate", choices), key)
+        return _composed(key, tuple(overrides), str(CONF))
+
+
+@cache  # the reports and the checks of labels look at all panels, and a composition takes a sixth of a second
+def _composed(key: str, overrides: tuple[str, ...], search_path: str) -> Panel:
+    del search_path  # another one, another panel
+    return panel_of(compose("evaluate", [f"panel={key}", *overrides]), key)
 
 
 def panel_keys() -> list[str]:
