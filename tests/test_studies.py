@@ -1,4 +1,4 @@
-"""Appendix D's two studies, as their commands run them."""
+"""Studies of what optimizers cost, and of SciPy's BFGS, as their commands run them."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from experiments.studies import coupled_cost, scipy_bfgs
+from experiments.studies import coupled_cost, keras_step, scipy_bfgs
 from l2l_tf.optimizers import NTMBFGS, SGD
 
 
@@ -48,3 +48,18 @@ def test_scipy_table_starts_where_the_panel_does(tmp_path: Path, monkeypatch: py
     assert table.groupby("method").size().to_dict() == dict.fromkeys(scipy_bfgs.METHODS, len(scipy_bfgs.AT))
     first = table[table.evaluations == 1].loss
     assert (first == first.iloc[0]).all()  # both begin at the same θ_0
+
+
+def test_a_step_in_keras_is_compared_with_adams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "sys.argv", ["keras_step", "--output", str(tmp_path), "--parameters", "10000", "--repeats", "1"]
+    )
+    keras_step.main()
+    table = pd.read_csv(tmp_path / "keras_step.csv").set_index("optimizer")
+    assert set(table.index) == set(keras_step.OPTIMIZERS)
+    assert (table.seconds > 0).all()
+    assert table.times_adam["Adam"] == 1
+    # Adam's two moments; four momenta and two second moments, and the guard's copy of the parameters.
+    assert table.state["Adam"] == pytest.approx(2, abs=0.1)
+    assert table.state["general, no guard"] == pytest.approx(6, abs=0.1)
+    assert table.state["general"] == pytest.approx(7, abs=0.1)

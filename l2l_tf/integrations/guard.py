@@ -52,14 +52,18 @@ class Guard:
             state: changed in place.
         """
         interventions, usual, norms, slopes, steps = state[:SCALARS]
-        there = [k for k, gradient in enumerate(gradients) if gradient is not None]
-        now = {k: tf.convert_to_tensor(variables[k]) for k in there}
-        before = {k: tf.where(usual > 0.0, state[SCALARS + k], now[k]) for k in there}
+        each = zip(gradients, updates, variables, state[SCALARS:], strict=True)
+        parts = [
+            (gradient, update, tf.convert_to_tensor(variable), copy)
+            for gradient, update, variable, copy in each
+            if gradient is not None and update is not None
+        ]
+        first = usual <= 0.0  # there are no copies yet
 
-        norm = tf.sqrt(_dot([(gradients[k], gradients[k]) for k in there]))
-        slope = _dot([(gradients[k], now[k] - before[k]) for k in there])  # positive: uphill since the copy
-        proposed = _dot([(updates[k], updates[k]) for k in there])
-        reference = tf.where(usual > 0.0, usual, norm)
+        norm = tf.sqrt(_dot([(gradient, gradient) for gradient, *_ in parts]))
+        slope = tf.where(first, 0.0, _dot([(gradient, now - copy) for gradient, _, now, copy in parts]))
+        proposed = _dot([(update, update) for _, update, *_ in parts])
+        reference = tf.where(first, norm, usual)
         sum_of_norms, sum_of_slopes = norms + norm, slopes + slope
         full, uphill = steps + 1.0 >= WINDOW, sum_of_slopes > 0.0
         jumped = (slope > 0.0) & (norm > JUMP * reference)
@@ -68,14 +72,37 @@ class Guard:
         renewed = full & ~uphill & ~diverged
 
         damping = DAMPING ** tf.convert_to_tensor(interventions)
-        count = sum(now[k].shape.num_elements() for k in there)
+        count = sum(now.shape.num_elements() for _, _, now, _ in parts)
         rate = NORMALIZED_RATE * DAMPING ** (interventions - DAMPED) * count**0.5 / tf.maximum(norm, 1e-30)
-        additions: list[tf.Tensor | None] = [None] * len(gradients)
-        for k in there:
-            damped, normalized = _scaled(updates[k], damping), _scaled(gradients[k], -rate)
-            onward = tf.where(interventions < DAMPED, damped, tf.cast(normalized, damped.dtype))
-            additions[k] = tf.where(diverged, tf.cast(before[k] - now[k], damped.dtype), onward)
-            state[SCALARS + k].assign(tf.where(renewed, now[k], before[k]))
+
+        def back() -> list[tf.Tensor]:
+            return [
+                tf.cast(tf.where(first, tf.zeros_like(now), copy - now), update.dtype) for _, update, now, copy in parts
+            ]
+
+        def damped() -> list[tf.Tensor]:
+            return [_scaled(update, damping) for _, update, *_ in parts]
+
+        def normalized() -> list[tf.Tensor]:
+            return [tf.cast(_scaled(gradient, -rate), update.dtype) for gradient, update, *_ in parts]
+
+        def unchanged() -> list[tf.Tensor]:
+            return [tf.identity(update) for _, update, *_ in parts]
+
+        def renew() -> bool:
+            for _, _, now, copy in parts:
+                copy.assign(now)
+            return True
+
+        # Conditions, not selections, which would go over all coordinates many times in every step.
+        made = tf.cond(
+            diverged | (interventions > 0.0),
+            lambda: tf.cond(diverged, back, lambda: tf.cond(interventions < DAMPED, damped, normalized)),
+            unchanged,
+        )
+        in_turn = iter(made)
+        additions = [None if g is None or u is None else next(in_turn) for g, u in zip(gradients, updates, strict=True)]
+        tf.cond(renewed | first, renew, lambda: False)
 
         usual.assign(tf.where(renewed, sum_of_norms / WINDOW, reference))
         ended = full | diverged

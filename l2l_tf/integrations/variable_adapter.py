@@ -82,10 +82,7 @@ class VariableUpdates:
             variables: θ_t; may be None where the gradient is.
             state, watch: h_t and the guard's state; changed in place.
         """
-        additions = [
-            None if update is None else tf.cast(learning_rate, update.dtype) * update
-            for update in self(gradients, state)
-        ]
+        additions = self(gradients, state, learning_rate)
         if self.guard:
             there = zip(gradients, additions, strict=True)
             dense = [None if addition is None else tf.convert_to_tensor(gradient) for gradient, addition in there]
@@ -101,8 +98,8 @@ class VariableUpdates:
                 part.assign(value)
         return True
 
-    def __call__(self, gradients: Sequence[Any], state: State) -> list[tf.Tensor | None]:
-        """∇_t, dense, sparse or None, to g_t of the variables' shapes; `state` becomes h_{t+1}.
+    def __call__(self, gradients: Sequence[Any], state: State, learning_rate: Any = 1.0) -> list[tf.Tensor | None]:
+        """∇_t, dense, sparse or None, to learning_rate · g_t of the variables' shapes; `state` becomes h_{t+1}.
 
         Where a gradient is None so is the update; these coordinates' state stays.
         """
@@ -113,7 +110,7 @@ class VariableUpdates:
             if any(present):
                 masks = [self._mask(gradients[k], self.shapes[k]) for k in members]
                 dense = [self._dense(gradients[k], self.shapes[k], group.dtype) for k in members]
-                parts = group(dense, masks, own)
+                parts = group(dense, masks, own, tf.cast(learning_rate, group.dtype))
                 for k, part, there in zip(members, parts, present, strict=True):
                     updates[k] = tf.reshape(part, self.shapes[k]) if there else None
         return updates
@@ -160,26 +157,31 @@ class _GroupUpdate:
             block = tf.nest.flatten(self._optimizer.init(tf.zeros([*self._rows, self._size], self.dtype)))
         return [block] * self.blocks
 
-    def __call__(self, gradients: list[tf.Tensor], masks: list[Any], state: State) -> list[tf.Tensor]:
-        """Each variable's gradient and mask [n], or True or False for all of them, to its updates."""
+    def __call__(
+        self, gradients: list[tf.Tensor], masks: list[Any], state: State, learning_rate: tf.Tensor
+    ) -> list[tf.Tensor]:
+        """Each variable's gradient and mask [n], or True or False for all of them, to learning_rate · g_t."""
         taken: list[Any] = [None] * self.blocks
         if any(mask is not True for mask in masks):
             sized = zip(self._sizes, masks, strict=True)
             taken = self._split([tf.fill([n], mask) if isinstance(mask, bool) else mask for n, mask in sized])
         blocks = zip(self._split(gradients), taken, state, strict=True)
-        vector = tf.concat([self._step(*block) for block in blocks], axis=0)
-        return tf.split(vector[: sum(self._sizes)], self._sizes)
+        vector = tf.concat([self._step(*block, learning_rate) for block in blocks], axis=0)
+        return tf.split(vector, [*self._sizes, self._padding])[:-1]
 
     def _split(self, parts: list[tf.Tensor]) -> list[tf.Tensor]:
-        vector = tf.concat([tf.reshape(part, [-1]) for part in parts], axis=0)
-        return tf.split(tf.pad(vector, [[0, self._padding]]), self.blocks)
+        padding = tf.zeros([self._padding], parts[0].dtype)
+        vector = tf.concat([*(tf.reshape(part, [-1]) for part in parts), padding], axis=0)
+        return tf.split(vector, self.blocks)
 
-    def _block(self, gradients: tf.Tensor, mask: tf.Tensor | None, state: list[tf.Variable]) -> tf.Tensor:
-        """One block's updates; its state is changed in place."""
+    def _block(
+        self, gradients: tf.Tensor, mask: tf.Tensor | None, state: list[tf.Variable], learning_rate: tf.Tensor
+    ) -> tf.Tensor:
+        """One block's learning_rate · g_t; its state is changed in place."""
         old = [tf.convert_to_tensor(part) for part in state]
         gradients = tf.reshape(gradients, [*self._rows, -1])
         updates, new = self._optimizer.update(gradients, tf.nest.pack_sequence_as(self._structure, old))
-        updates = tf.reshape(updates, [-1])
+        updates = learning_rate * tf.reshape(updates, [-1])
         for part, before, after, own in zip(state, old, tf.nest.flatten(new), self._has_coordinates, strict=True):
             part.assign(after if mask is None or not own else tf.where(mask, after, before))
         return updates if mask is None else tf.where(mask, updates, tf.zeros_like(updates))
