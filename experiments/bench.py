@@ -1,13 +1,13 @@
 """What a meta-step costs, in seconds and in memory, and what sampling saves: `python -m experiments.bench`.
 
 Main keys:
-    studies=[engine,sampling]  which of the two
-    folder=FOLDER              where the tables and the figure go
-    quick=true                 tiny sizes, only to see that everything runs
+    studies=[engine,sampling,short_runs]  which of them
+    folder=FOLDER                         where the tables and the figure go
+    quick=true                            tiny sizes, only to see that everything runs
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from experiments.benchmarks import sampling
 from experiments.benchmarks.measure import METHODS, OPTIMIZEES, Job, apart, measure
+from experiments.benchmarks.short_runs import short_runs
 from experiments.composition.build import plain
 from experiments.composition.cli import command
 from experiments.reports.figures import style
@@ -180,7 +181,11 @@ def plot(frame: pd.DataFrame, folder: Path) -> None:
         style.save(figure, folder, "engine")
 
 
-STUDIES = ("engine", "sampling")
+STUDIES: dict[str, Callable[[DictConfig], pd.DataFrame]] = {
+    "engine": engine,
+    "sampling": sampling.study,
+    "short_runs": lambda config: short_runs(plain(config)["short_runs"], config.data.dir),
+}
 
 
 @command("bench", threads_of_an_operation=lambda _: 0)
@@ -194,7 +199,7 @@ def main(config: DictConfig) -> None:
     folder = Path(config.folder)
     for study in studies:
         began = time.monotonic()
-        frame = engine(config) if study == "engine" else sampling.study(config)
+        frame = STUDIES[study](config)
         write_table(folder / study, frame)
         record = write_record(folder / study, plain(config), time.monotonic() - began)
         if study == "engine":

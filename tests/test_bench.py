@@ -9,8 +9,10 @@ from commands import call
 from tqdm import tqdm
 
 from experiments import bench
-from experiments.benchmarks import measure, sampling
+from experiments.benchmarks import measure, sampling, short_runs
 from experiments.benchmarks.measure import apart
+from experiments.benchmarks.stages import add_stages
+from l2l_tf.errors import InputError
 
 
 def take(gib: float) -> int:
@@ -19,7 +21,7 @@ def take(gib: float) -> int:
 
 
 def test_a_quick_bench_writes_all_its_files(tmp_path: Path) -> None:
-    assert call("bench", "quick=true", f"folder={tmp_path}") == ""
+    assert call("bench", "quick=true", "studies=[engine,sampling]", f"folder={tmp_path}") == ""
     for name in ("engine.md", "engine.png", "engine.provenance.yaml", "sampling.provenance.yaml"):
         assert (tmp_path / name).stat().st_size > 0
     engine = pd.read_csv(tmp_path / "engine.csv")
@@ -28,6 +30,28 @@ def test_a_quick_bench_writes_all_its_files(tmp_path: Path) -> None:
     sampling = pd.read_csv(tmp_path / "sampling.csv")
     assert sampling.cosine.between(0.5, 1.0).all()
     assert (sampling.noise > 0).all()
+
+
+def test_short_runs_are_reproduced_and_their_stages_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    commands = []
+
+    def reproduce(results: Path, arguments: list[str]) -> None:
+        commands.append(arguments)
+        add_stages(results / "bench" / "reproduce.csv", arguments[0].partition("=")[2], {"tuning": 12.0})
+
+    monkeypatch.setattr(short_runs, "reproduce", reproduce)
+    stages = short_runs.short_runs({"quadratic": [], "mnist": ["seed=1"]}, "images")
+    assert commands == [["experiment=quadratic", "data.dir=images"], ["experiment=mnist", "data.dir=images", "seed=1"]]
+    assert list(stages.columns) == ["experiment", "stage", "seconds"]
+    assert stages.groupby("experiment").seconds.sum().to_dict() == {"quadratic": 12.0, "mnist": 12.0}
+    assert "tuning" in capsys.readouterr().out
+
+
+def test_a_short_run_that_fails_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^experiment=none: error: experiment=none: must be one of "):
+        short_runs.reproduce(tmp_path, ["experiment=none"])
 
 
 @pytest.mark.parametrize("argument", ["studies=[engines]", "optimizees=[quadratic]"])

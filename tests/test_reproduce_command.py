@@ -1,8 +1,5 @@
 """The whole way through the real commands, in miniature: train, tune, evaluate, tables, figures."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +7,10 @@ import pandas as pd
 import pytest
 from commands import call
 
+from experiments.benchmarks.short_runs import reproduce
 from experiments.results.store import records
 from l2l_tf.data.mnist import to_idx
 
-ROOT = Path(__file__).parent.parent
 TRAINING = [
     "experiment=quadratic",
     "optimizer.layers=[4]",
@@ -33,16 +30,10 @@ TINY = [
 ]
 
 
-def run(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", f"experiments.{module}", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ | {"COLUMNS": "200"})
-
-
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("results")
-    finished = run("reproduce", *TINY, f"results={folder}")
-    assert finished.returncode == 0, finished.stderr
+    reproduce(folder, TINY)
     return folder
 
 
@@ -53,6 +44,7 @@ def test_every_result_is_there(results: Path) -> None:
         "tables/final_loss.csv",
         "figures/figure_4.png",
         "figures/figure_4.pdf",
+        "bench/reproduce.csv",
     )
     assert [name for name in expected if not (results / name).is_file()] == []
 

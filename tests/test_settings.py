@@ -168,6 +168,8 @@ ACCEPTED: dict[str, tuple[Any, ...]] = {
     **{f"networks.{panel}": ({},) for panel in ("4-centre", "5-left", "5-centre", "5-right")},  # changes: none
     **{f"schedules.{name}": ({},) for name in ("plain", "eighth", "eighth.replay")},
     **dict.fromkeys(("optimizees", "sets", "claims", "unseen_labels"), ([],)),
+    "short_runs": ({},),  # refused where it is used
+    **{f"short_runs.{name}": ([], ["a"]) for name in ("quadratic", "mnist", "cifar10")},  # the command's arguments
     # Mappings may be empty; their keys are arguments of an optimizee, which building it holds them against.
     **dict.fromkeys(("train_on", "tune_on", "panel.grid"), ({},)),
     "tuning.optimizee": ({}, {"a": 1}, {"_target_": "os.getcwd"}),

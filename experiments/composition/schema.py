@@ -235,7 +235,7 @@ class Benchmark:
     """`conf/bench.yaml`."""
 
     folder: Path
-    studies: list[Literal["engine", "sampling"]]
+    studies: list[Literal["engine", "sampling", "short_runs"]]
     quick: bool
     optimizees: list[Literal["quadratics", "MNIST net", "CIFAR-10 net", "1,000,000-parameter net"]]
     layers: list[Positive]
@@ -247,6 +247,7 @@ class Benchmark:
     unrolls: list[Positive]
     fractions: list[Share]
     trained: dict[str, Path]
+    short_runs: dict[Name, list[str]]
     data: Data
 
 
