@@ -40,7 +40,8 @@ def main(config: DictConfig) -> None:
     keys = panel_keys() if config.panels is None else [one_of("panels", key, panel_keys()) for key in config.panels]
     results = Path(config.results)
     trained = sorted((results / "trained").glob("*/optimizer.yaml")) if config.panels is None else []
-    work: list[str | Path] = [*(path.parent for path in trained[::one_in]), *keys]  # the longest first
+    # The longest first, so that no process is left with one at the end: training, then what is last in the alphabet.
+    work: list[str | Path] = [*(path.parent for path in trained[::one_in]), *reversed(keys)]
     jobs = [Job(results, config.data.dir, one_in, what) for what in work]
     findings, used = check_constants(), set[str]()
     for found, of_job in tqdm(checked(jobs, processes), total=len(jobs), desc="trained optimizers, panels"):

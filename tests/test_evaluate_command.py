@@ -15,7 +15,7 @@ import pytest
 import tensorflow as tf
 from commands import call, call_all, save_lstm
 
-from experiments.results.making import Maker, Probe, agree, probe
+from experiments.results.making import Maker, Probe, first_difference, probe
 from experiments.results.run import Run, Spec
 from experiments.results.store import Store, read
 from experiments.results.verification import check_trained
@@ -364,14 +364,29 @@ def test_a_changed_weight_and_a_run_that_no_panel_asks_for_fail_verification(
 
 def test_the_probe_leaves_out_what_comes_after_divergence() -> None:
     def now(*losses: float) -> Probe:
-        return Probe(np.array(losses, np.float32), np.full(len(losses), 1e-5))
+        return Probe(np.array(losses, np.float32), lambda: np.array(losses, np.float32))
 
     stored = np.array([1.0, 4.0, 50.0, 1e9], np.float32)
-    assert agree(stored, now(1.0, 4.0, 50.0, 2e9))
-    assert not agree(stored, now(1.0, 4.01, 50.0, 1e9))
-    assert not agree(stored, now(1.0, 4.0, 50.0))
-    assert agree(np.array([1.0, np.nan]), now(1.0, np.nan))
-    assert not agree(np.array([1.0, np.nan]), now(1.0, 1.0))
+    assert first_difference(stored, now(1.0, 4.0, 50.0, 2e9)) is None
+    assert first_difference(stored, now(1.0, 4.01, 50.0, 1e9)) == 1
+    assert first_difference(stored, now(1.0, 4.0, 50.0)) == 0
+    assert first_difference(np.array([1.0, np.nan]), now(1.0, np.nan)) is None
+    assert first_difference(np.array([1.0, np.nan]), now(1.0, 1.0)) == 1
+
+
+def test_the_second_run_of_a_probe_is_made_where_the_first_differs_only() -> None:
+    made = []
+
+    def perturbed() -> np.ndarray:
+        made.append(True)
+        return np.array([1.0, 2.00001])
+
+    now = Probe(np.array([1.0, 2.0]), perturbed)
+    assert first_difference(np.array([1.0, 2.0001]), now) is None
+    assert not made
+    assert first_difference(np.array([1.0, 2.006]), now) is None  # a thousand times what the perturbation does
+    assert first_difference(np.array([1.0, 2.02]), now) == 1
+    assert len(made) == 1
 
 
 class Waves(Optimizee):

@@ -8,8 +8,9 @@ import functools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -45,27 +46,41 @@ DIVERGED = 5.0  # times the first loss: what comes after is decided by rounding 
 AnyOptimizer = Optimizer | ParameterGroups
 
 
-class Probe(NamedTuple):
-    """The first losses of a spec's first problem, and by how much rounding may change them, relatively; both [k+1]."""
+@dataclass(frozen=True)
+class Probe:
+    """The first losses of a spec's first problem.
+
+    Attributes:
+        losses: f(θ_0) ... f(θ_k), [k+1].
+        perturbed: computes the same from a slightly perturbed θ_0.
+    """
 
     losses: np.ndarray
-    allowed: np.ndarray
+    perturbed: Callable[[], np.ndarray]
+
+    @functools.cached_property
+    def allowed(self) -> np.ndarray:
+        """By how much rounding may change the losses, relatively, [k+1].
+
+        Some optimizations amplify rounding errors a hundredfold within a few steps, others not at all. Which this is
+        shows when it is run a second time.
+        """
+        with np.errstate(all="ignore"):
+            change = np.nan_to_num(np.abs(self.perturbed() - self.losses) / np.abs(self.losses), posinf=0.0)
+        largest = LARGEST * GROWTH ** (np.arange(len(self.losses)) - 1.0)
+        return np.maximum(TOLERANCE, np.minimum(largest, MARGIN * np.maximum.accumulate(change)))
 
 
 def probe(optimizee: Optimizee, optimizer: AnyOptimizer, spec: Spec) -> Probe:
-    """f(θ_0) ... f(θ_k) now, k = `PROBE_STEPS` or fewer; not by XLA, which would take longer.
-
-    Some optimizations amplify rounding errors a hundredfold within a few steps, others not at all. Which this is shows
-    when it is run a second time from a slightly perturbed θ_0.
-    """
+    """f(θ_0) ... f(θ_k) now, k = `PROBE_STEPS` or fewer; not by XLA, which would take longer."""
     begin = start(optimizee, everything(optimizer), seeds.problem_keys(spec.seed, spec.stream, [0]))
     losses = _first_losses(optimizee, optimizer, min(PROBE_STEPS, spec.steps))
-    perturbed = {name: _perturbed(tensor, index) for index, (name, tensor) in enumerate(begin.params.items())}
-    now, other = losses(begin), losses(begin._replace(params=perturbed))
-    with np.errstate(all="ignore"):
-        change = np.nan_to_num(np.abs(other - now) / np.abs(now), posinf=0.0)
-    largest = LARGEST * GROWTH ** (np.arange(len(now)) - 1.0)
-    return Probe(now, np.maximum(TOLERANCE, np.minimum(largest, MARGIN * np.maximum.accumulate(change))))
+
+    def perturbed() -> np.ndarray:
+        params = {name: _perturbed(tensor, index) for index, (name, tensor) in enumerate(begin.params.items())}
+        return losses(begin._replace(params=params))
+
+    return Probe(losses(begin), perturbed)
 
 
 def _first_losses(optimizee: Optimizee, optimizer: AnyOptimizer, steps: int) -> Callable[[Optimization], np.ndarray]:
@@ -97,14 +112,17 @@ def _perturbed(tensor: tf.Tensor, index: int) -> tf.Tensor:
     return tensor * (1.0 + PERTURBED * tf.random.stateless_normal(tensor.shape, [0, index], dtype=tensor.dtype))
 
 
-def agree(stored: np.ndarray, now: Probe) -> bool:
-    """Whether stored losses are those of a probe up to rounding, as far as the run has not diverged."""
+def first_difference(stored: np.ndarray, now: Probe) -> int | None:
+    """The first step at which stored losses are not those of a probe up to rounding, as far as it has not diverged."""
     if stored.shape != now.losses.shape:
-        return False
+        return 0
     diverged = ~(np.abs(now.losses) <= DIVERGED * np.abs(now.losses[0]))
     until = int(np.argmax(diverged)) if diverged.any() else len(stored)
-    difference = np.abs(stored[:until] - now.losses[:until])
-    return bool((difference <= now.allowed[:until] * np.abs(now.losses[:until])).all())
+    difference, size = np.abs(stored[:until] - now.losses[:until]), np.abs(now.losses[:until])
+    if (difference <= TOLERANCE * size).all():  # as most do; the second run is spared
+        return None
+    differ = ~(difference <= now.allowed[:until] * size)
+    return int(np.argmax(differ)) if differ.any() else None
 
 
 class Maker:
@@ -254,7 +272,7 @@ class Maker:
             return None
         if run is None:
             return None
-        if not agree(run.probe, now):
+        if first_difference(run.probe, now) is not None:
             path = path_of(self.store.folder, spec)
             tqdm.write(
                 f"{label.strip()}: made again: the first losses are {_short(now.losses)} now, "

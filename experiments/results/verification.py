@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from experiments.composition.build import build, own_or_trusted, trained_config, tuning_optimizee
 from experiments.composition.panel import Panel
-from experiments.results.making import Maker, Probe, agree, probe
+from experiments.results.making import Maker, Probe, first_difference, probe
 from experiments.results.queries import MissingRunError, chosen_rate, stored_rates
 from experiments.results.record import RECORD, read_record
 from experiments.results.run import Run, Spec
@@ -122,12 +122,11 @@ class Check:
             return ""
         optimizer = build_optimizer(spec.optimizer) if source is None else self.runs.load(source)
         now = probe(self.runs.optimizee(config), optimizer, spec)
-        return "" if agree(stored.probe, now) else _difference(stored, now)
+        step = first_difference(stored.probe, now)
+        return "" if step is None else _difference(stored, now, step)
 
 
-def _difference(stored: Run, now: Probe) -> str:
-    lengths = range(1, len(now.losses) + 1)
-    step = next(k for k in lengths if not agree(stored.probe[:k], Probe(now.losses[:k], now.allowed[:k]))) - 1
+def _difference(stored: Run, now: Probe, step: int) -> str:
     was = f"{stored.probe[step]:.6g} in {stored.spec.hash()}.parquet"
     return f"{stored.spec}: loss {now.losses[step]:.6g} at step {step}, {was}"
 
