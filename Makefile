@@ -40,7 +40,7 @@ lint: $(INSTALLED)  ## ruff and mypy
 reproduce-figures: $(INSTALLED)  ## draws the paper's figures and writes the tables from the stored results (20 s)
 	@$(RUN) -m experiments.reports
 
-verify: $(INSTALLED)  ## checks that the stored results are what this code makes (needs the data; 11 minutes)
+verify: $(INSTALLED)  ## checks that the stored results are what this code makes (needs the data; 10 minutes)
 	@$(RUN) -m experiments.verify
 
 reproduce: $(INSTALLED)  ## retrains and re-evaluates from scratch into $(OUTPUT); EXPERIMENT=name for one; resumes; LAUNCHER=joblib, submitit_slurm, ray: side by side
