@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from stored import changed, panel_runs
 
 from experiments.reports import figures
+from experiments.reports.claims import Stored
 from experiments.reports.figures import curves, style
 from experiments.results.queries import PanelRuns
 
@@ -34,20 +35,24 @@ def falling(key: str) -> PanelRuns:
     return runs
 
 
+def drawn(results: Path, stored: Stored) -> list[Path]:
+    return [path for draw in figures.drawings(results, stored) for path in draw()]
+
+
 def test_nothing_stored_draws_nothing(tmp_path: Path) -> None:
-    assert figures.draw(tmp_path, {}) == []
+    assert drawn(tmp_path, {}) == []
     assert not (tmp_path / "figures").exists()
 
 
 def test_every_figure_is_written_and_repeatable(tmp_path: Path) -> None:
     keys = ("figure_4_left", "figure_4_right", "figure_5_centre", "figure_6_1_layer", "figure_7_left", "beyond_1000")
     stored = {key: falling(key) for key in keys}
-    first = {path: path.read_bytes() for path in figures.draw(tmp_path, stored)}
+    first = {path: path.read_bytes() for path in drawn(tmp_path, stored)}
     stems = ("figure_4", "figure_5", "figure_6", "figure_7", "beyond_1000")
     assert [path.name for path in first] == [f"{stem}.{kind}" for stem in stems for kind in ("png", "pdf")]
     assert all(len(content) > 5_000 for content in first.values())
     assert sorted(path.name for path in (tmp_path / "figures").iterdir()) == sorted(path.name for path in first)
-    assert {path: path.read_bytes() for path in figures.draw(tmp_path, stored)} == first
+    assert {path: path.read_bytes() for path in drawn(tmp_path, stored)} == first
 
 
 def test_the_command_draws_and_tabulates_without_tensorflow(tmp_path: Path) -> None:

@@ -3,11 +3,14 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import pandas as pd
 
 from experiments.composition.panel import Panel, compose_panel, panel_keys
+from experiments.composition.side_by_side import side_by_side
 from experiments.reports import figures
 from experiments.reports.claims import RULE, Stored, claims_table
 from experiments.reports.claims_page import at_a_glance
@@ -15,7 +18,7 @@ from experiments.reports.paper_tables import paper_leads, paper_markdown, paper_
 from experiments.reports.tables import accuracy_table, final_loss_table, transfer_table
 from experiments.reports.trainings import trainings_table
 from experiments.reports.update_claims import update_claims
-from experiments.results.queries import stored_panel
+from experiments.results.queries import PanelRuns, stored_panel
 from experiments.results.tables import write_table
 from l2l_tf.errors import InputError
 from l2l_tf.files import write_whole
@@ -28,8 +31,13 @@ def stored_panels(results: Path, panels: Sequence[Panel] = ()) -> Stored:
         panels: as a command has composed them; the others are as `conf/panel/` has them.
     """
     given = {panel.key: panel for panel in panels}
-    found = {key: stored_panel(given.get(key) or compose_panel(key), results) for key in panel_keys()}
-    return {key: runs for key, runs in found.items() if runs is not None}
+
+    def read(key: str) -> PanelRuns | None:
+        return stored_panel(given.get(key) or compose_panel(key), results)
+
+    keys = panel_keys()
+    found = zip(keys, side_by_side([partial(read, key) for key in keys]), strict=True)
+    return {key: runs for key, runs in found if runs is not None}
 
 
 def write_reports(results: Path, panels: Sequence[Panel] = (), paper: bool = True) -> list[Path]:
@@ -45,7 +53,9 @@ def write_reports(results: Path, panels: Sequence[Panel] = (), paper: bool = Tru
     for key, runs in stored.items():
         for lacking in runs.missing:
             print(f"{key}: no stored run of {lacking}; python -m experiments.evaluate panel={key} makes it")
-    written = write_tables(results, stored) + figures.draw(results, stored, paper)
+    tasks = figures.drawings(results, stored, paper)
+    tasks.append(partial(write_tables, results, stored))
+    written = list(chain(*side_by_side(tasks)))
     print("\n".join(map(str, written)))
     return written
 

@@ -7,6 +7,7 @@ infinite) counts as +inf: it is never dropped, and the mean of an optimizer with
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -178,15 +179,21 @@ def _resampled_means(values: Array, resamples: int, seed: int) -> Array:
     """Means of bootstrap samples: [resamples, ...] from [n, ...]."""
     n = len(values)
     columns = values.reshape(n, -1)
+    means = [_weighted_means(counts / n, columns) for counts in _drawn(n, resamples, seed)]
+    return np.concatenate(means).reshape(resamples, *values.shape[1:])
+
+
+@lru_cache(maxsize=8)  # many intervals are of equally many problems
+def _drawn(n: int, resamples: int, seed: int) -> list[NDArray[np.uint16]]:
+    """How often each of n problems is in each bootstrap sample: [resamples, n], in parts."""
     generator = np.random.default_rng(seed)
     size = max(1, CHUNK // n)
-    chunks = []
+    parts = []
     for start in range(0, resamples, size):
         rows = min(size, resamples - start)
         drawn = generator.integers(n, size=(rows, n)) + n * np.arange(rows)[:, None]
-        counts = np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n).astype(np.float64)
-        chunks.append(_weighted_means(counts / n, columns))
-    return np.concatenate(chunks).reshape(resamples, *values.shape[1:])
+        parts.append(np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n).astype(np.uint16))
+    return parts
 
 
 def _weighted_means(weights: Array, values: Array) -> Array:

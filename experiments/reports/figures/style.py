@@ -149,6 +149,7 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     for kind, metadata in nameless.items():
         content = io.BytesIO()
         figure.savefig(content, format=kind, dpi=150, metadata=metadata)
+        figure.set_layout_engine("none")  # it is laid out now, which takes as long as the drawing
         paths.append(folder / f"{name}.{kind}")
         write_whole(paths[-1], content.getvalue())
     return paths
