@@ -52,7 +52,7 @@ else  # a job per training, then a job per panel
 	@list() { echo $$* | tr ' ' ,; }; \
 	panels=$$(for name in $(EXPERIMENT); do $(RUN) -m experiments.train experiment=$$name --cfg job --package panels | sed -n 's/^- //p'; done); \
 	$(RUN) -m experiments.train -m experiment=$$(list $(EXPERIMENT)) hydra.sweep.dir=$(OUTPUT)/trained 'hydra.sweep.subdir=$${name}' hydra/launcher=$(LAUNCHER) && \
-	$(RUN) -m experiments.evaluate -m panel=$$(list $$panels) results=$(OUTPUT) hydra/launcher=$(LAUNCHER) && \
+	$(RUN) -m experiments.evaluate -m panel=$$(list $$panels) results=$(OUTPUT) reuse=false hydra/launcher=$(LAUNCHER) && \
 	$(RUN) -m experiments.reports --results $(OUTPUT)
 endif
 

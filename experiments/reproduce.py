@@ -31,7 +31,7 @@ def main(config: DictConfig) -> None:
     results = Path(config.results)
     panels = compose_panels(config)
     train(config, results / "trained" / config.name)
-    runs = maker(config)
+    runs = maker(config, from_scratch=True)
     with checked(panels, runs):
         for panel in panels:
             evaluate(panel, runs)

@@ -224,6 +224,10 @@ def test_all_optimizers_start_from_the_same_losses(results: Path) -> None:
     assert len({tuple(np.round(np.array(start), 4)) for start in starts}) == 1
 
 
+def names(folder: Path) -> list[str]:
+    return sorted(os.listdir(folder))
+
+
 def test_runs_of_ones_own_never_touch_the_stored_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In the default place, `runs/`, with the trained optimizer of `results/`."""
     monkeypatch.chdir(tmp_path)
@@ -234,6 +238,8 @@ def test_runs_of_ones_own_never_touch_the_stored_results(tmp_path: Path, monkeyp
     (Path("runs/results") / "runs").rename(Path("results/runs"))
     assert call("evaluate", *TINY) == ""  # now they are in results/, and good for use
     assert not Path("runs/results/runs").exists()
+    assert call("evaluate", *TINY, "reuse=false", "results=own") == ""
+    assert names(Path("own/runs")) == names(Path("results/runs"))
     assert call("evaluate", *TINY, "panel.problems=3") == ""
     assert contents(Path("results")) == made
     assert len(contents(Path("runs/results"))) == 3  # three optimizers on three problems; the rates are those stored

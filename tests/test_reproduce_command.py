@@ -1,5 +1,6 @@
 """The whole way through the real commands, in miniature: train, tune, evaluate, tables, figures."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +70,19 @@ def test_a_second_run_finds_everything_done(results: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in files}
     assert call("reproduce", *TINY, f"results={results}") == ""
     assert {path: path.stat().st_mtime_ns for path in files} == before
+
+
+def test_what_is_reproduced_elsewhere_uses_no_stored_run(
+    results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in (Path("results"), Path("own")):
+        shutil.copytree(results / "trained", folder / "trained")
+    shutil.copytree(results / "runs", "results/runs")
+    assert call("reproduce", *TINY, "results=own") == ""
+    made, stored = ({path.name for path in Path(folder, "runs").iterdir()} for folder in ("own", "results"))
+    assert made == stored
+    assert set(pd.read_csv("own/tables/final_loss.csv").optimizer) == {"LSTM", "SGD", "RMSprop", "ADAM", "NAG"}
 
 
 def test_mnist_from_small_files(tmp_path: Path) -> None:

@@ -148,7 +148,7 @@ ACCEPTED: dict[str, tuple[Any, ...]] = {
     **dict.fromkeys(("clip_norm", "memory_limit"), (*NONE, *POSITIVE)),
     "curvature_limit": (*NONE, *FROM_0),
     **dict.fromkeys(("alpha", "beta_1", "beta_2", "momentum"), BELOW_1),
-    **dict.fromkeys(("second_derivatives", "compile", "refresh", "quick", "tables_only"), TRUTH),
+    **dict.fromkeys(("second_derivatives", "compile", "refresh", "reuse", "quick", "tables_only"), TRUTH),
     **dict.fromkeys(("at_once", "shortest", "patience", "keep_last", "finals", "preprocessing"), NONE),
     **dict.fromkeys(("optimizer.layers", "layers", "coordinates", "unrolls", "fractions"), LISTS),
     **dict.fromkeys(("module.layers", "5-centre.layers"), (0,)),  # a linear classifier

@@ -178,6 +178,7 @@ class Evaluation(Training):
     """`conf/evaluate.yaml`."""
 
     results: Path
+    reuse: bool
     refresh: bool
     only: str | None = None
     panel: Any = None  # `experiments.composition.panel` has its schema

@@ -130,16 +130,17 @@ class Maker:
 
     Args:
         results: runs are written there.
-        stored: a folder of results that is only read: for runs and trained optimizers that `results` does not have.
+        stored: a folder of results that is only read: for trained optimizers that `results` does not have.
         data_dir: where the data sets are.
         refresh: make every run again.
+        reuse: use the runs in `stored`, too, where they fit.
 
     `on_steps`, if set, is told of steps of problems that are done, made or found stored.
     """
 
-    def __init__(self, results: Path, stored: Path, data_dir: str, refresh: bool = False):
+    def __init__(self, results: Path, stored: Path, data_dir: str, refresh: bool = False, reuse: bool = True):
         self.folders = [results] if results.resolve() == stored.resolve() else [results, stored]
-        self.store = Store(results, self.folders[1:])
+        self.store = Store(results, self.folders[1:] if reuse else ())
         self.data_dir = data_dir
         self.refresh = refresh
         self.made = self.reused = 0
@@ -317,6 +318,7 @@ def checked(panels: Sequence[Panel], runs: Maker) -> Iterator[None]:
         yield
 
 
-def maker(config: DictConfig) -> Maker:
-    """The maker that a command's configuration asks for."""
-    return Maker(Path(config.results), STORED, config.data.dir, config.refresh)
+def maker(config: DictConfig, from_scratch: bool = False) -> Maker:
+    """The maker that a command's configuration asks for; `from_scratch`: without the runs in results/."""
+    reuse = config.reuse and not from_scratch
+    return Maker(Path(config.results), STORED, config.data.dir, config.refresh, reuse)
