@@ -31,7 +31,8 @@ def main(config: DictConfig) -> None:
     results = Path(config.results)
     panels = compose_panels(config)
     train(config, results / "trained" / config.name)
-    runs = maker(config, from_scratch=True)
+    config.reuse = False  # figures and tables are made of what is below `results`
+    runs = maker(config)
     with checked(panels, runs):
         for panel in panels:
             evaluate(panel, runs)

@@ -40,7 +40,7 @@ def main(config: DictConfig) -> None:
     keys = panel_keys() if config.panels is None else [one_of("panels", key, panel_keys()) for key in config.panels]
     results = Path(config.results)
     trained = sorted((results / "trained").glob("*/optimizer.yaml")) if config.panels is None else []
-    # The longest first, so that no process is left with one at the end: training, then what is last in the alphabet.
+    # What takes longest first, so that no process is left with it at the end: trained optimizers, then figures 8 and 7.
     work: list[str | Path] = [*(path.parent for path in trained[::one_in]), *reversed(keys)]
     jobs = [Job(results, config.data.dir, one_in, what) for what in work]
     findings, used = check_constants(), set[str]()

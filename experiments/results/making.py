@@ -318,7 +318,6 @@ def checked(panels: Sequence[Panel], runs: Maker) -> Iterator[None]:
         yield
 
 
-def maker(config: DictConfig, from_scratch: bool = False) -> Maker:
-    """The maker that a command's configuration asks for; `from_scratch`: without the runs in results/."""
-    reuse = config.reuse and not from_scratch
-    return Maker(Path(config.results), STORED, config.data.dir, config.refresh, reuse)
+def maker(config: DictConfig) -> Maker:
+    """The maker that a command's configuration asks for."""
+    return Maker(Path(config.results), STORED, config.data.dir, config.refresh, config.reuse)
