@@ -67,7 +67,7 @@ def test_a_rate_that_diverges_leaves_the_others_alone(name: str) -> None:
 
 def test_the_same_program_serves_the_next_rates_and_an_equal_partial(monkeypatch: pytest.MonkeyPatch) -> None:
     optimizee, traces = Quadratic(dimension=2), []
-    optimizee.compile = True  # compiling takes longer than running rates twice
+    optimizee.compile = True  # compiling takes longer than running
 
     def counted(*args: Any, **options: Any) -> Trajectory:
         traces.append(1)

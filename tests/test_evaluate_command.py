@@ -273,6 +273,9 @@ def test_runs_of_ones_own_never_touch_the_stored_results(tmp_path: Path, monkeyp
         (["panel=figure_4_left", "results=null"], "results"),
         (["panel=figure_4_left", "panel.learned.LSTM=nothing"], "no trained optimizer here; train it with python -m"),
         (["panel=figure_4_left", "panel.window=200"], "panel.window=200: must be at most panel.steps=100"),
+        (["panel=figure_4_centre", "panel.split=validation"], "panel.split=validation: must be one of test, train"),
+        (["panel=figure_4_centre", "panel.split=null"], "panel.split=None: must be one of test, train"),
+        (["panel=figure_4_centre", "panel.split=[test]"], "panel.split=['test']: must be one of test, train"),
     ],
 )
 def test_bad_input_gets_one_line(arguments: list[str], line: str, tmp_path: Path) -> None:

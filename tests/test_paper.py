@@ -8,6 +8,7 @@ import pytest
 from stored import changed, panel_runs
 
 from experiments.calibration.nearest import nearest, summary
+from experiments.composition.panel import compose_panel
 from experiments.reports.figures import curves, figure_6
 from experiments.reports.intervals import paired_ratio
 from experiments.reports.paper import distance, paper_curves, paper_figure_6
@@ -23,6 +24,13 @@ def test_baselines_start_at_theta_0_and_the_lstm_one_step_later() -> None:
     assert list(curves.loc["LSTM"]) == [1, 100]
     assert paper_curves("7-left").step.min() == 10
     assert paper_curves("4-left").empty  # Gaussian quadratics, which the paper does not draw
+
+
+def test_panels_on_training_images_stand_beside_the_same_curves_with_the_same_rates() -> None:
+    here, there = compose_panel("figure_5_left"), compose_panel("figure_5_left_train")
+    assert paper_curves(there.name).equals(paper_curves(here.name))
+    assert (here.base["data"]["split"], there.base["data"]["split"]) == ("test", "train")
+    assert here.tuning_optimizee(here.base) == there.tuning_optimizee(there.base)
 
 
 def test_all_quadratics_start_at_ten_thirds() -> None:

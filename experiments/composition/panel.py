@@ -72,7 +72,7 @@ class Panel:
 
     Attributes:
         key: the name of its file in `conf/panel/`.
-        base: the optimizee's configuration, on test data where it has data.
+        base: the optimizee's configuration, on the images that `split` says where it has images.
         seed: of the problems.
     """
 
@@ -114,7 +114,7 @@ class Panel:
         return tuple(key.rpartition(".")[2] for key in self.grid)
 
     def variations(self) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-        """What is varied, by the last part of its key (`units`), and the optimizee's configuration on test data."""
+        """What is varied, by the last part of its key (`units`), and the optimizee's configuration."""
         for values in itertools.product(*self.grid.values()):
             varied = OmegaConf.create(dict(self.base))
             for key, value in zip(self.grid, values, strict=True):
@@ -257,8 +257,9 @@ def panel_of(config: DictConfig, key: str) -> Panel:
     check(settings, dict, "panel")
     assert isinstance(settings, dict)
     assert isinstance(base, dict)
+    split = one_of("panel.split", settings.pop("split", None), ["test", "train"])
     if isinstance(base.get("data"), dict):
-        base["data"]["split"] = "test"
+        base["data"]["split"] = split
     for name in ("learned", "baselines"):  # null takes one of them away, or all
         if isinstance(settings.get(name), dict | None):
             settings[name] = {key: value for key, value in (settings.get(name) or {}).items() if value is not None}

@@ -8,7 +8,8 @@ import pandas as pd
 from l2l_tf.errors import InputError
 
 PAPER = Path(__file__).resolve().parent.parent.parent / "results" / "paper"
-# Panels of ours whose curves in the paper have another name: its text says Gaussian quadratics, its curves say uniform.
+# Panels of ours whose curves in the paper have another name: its text says Gaussian quadratics, its curves say uniform;
+# those on training images are its panels too.
 THEIRS = {"4-left-uniform": "4-left", "4-left": None, "5-centre-0.03": "5-centre"}
 
 
@@ -19,7 +20,8 @@ def paper_curves(panel: str, folder: Path = PAPER) -> pd.DataFrame:
     f(θ_1). Figure 7's points are means of `points_mean` steps, at the last of them.
     """
     curves = _read(folder / "curves.csv")
-    curves = curves[curves.panel == THEIRS.get(panel, panel)].drop(columns="panel")
+    name = panel.removesuffix("-train")
+    curves = curves[curves.panel == THEIRS.get(name, name)].drop(columns="panel")
     from_theta_0 = ~curves.optimizer.str.startswith("LSTM") & (points_mean(panel) == 1)
     return curves.assign(step=curves.step - from_theta_0.astype(int)).reset_index(drop=True)
 

@@ -1,7 +1,10 @@
 """One optimizer at many learning rates: rates and problems are one batch, run as one compiled program."""
 
+import os
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -16,8 +19,6 @@ from l2l_tf.unroll import Optimization, problems_of, rollout
 from l2l_tf.xla import compiled
 
 MakeOptimizer = Callable[[Any], Optimizer]
-
-PADDED = 8  # XLA runs rates in multiples of so many: compiling a program for each round's number takes longer
 
 
 class AtManyRates(Optimizee):
@@ -66,7 +67,7 @@ def rate_curves(
         rates: learning rates, R of them.
         problems: indices of problems, P of them.
         steps: K, the length of each run.
-        batch: how many problems run at once, each at all rates if the optimizee is a small dense one.
+        batch: how many problems run at once, each at all rates if the optimizee's losses are vectorized.
 
     Returns:
         f(θ_0) ... f(θ_K), float32 [R, P, K+1].
@@ -78,17 +79,25 @@ def rate_curves(
     at_least("batch", batch, 1)
     run = _program(optimizee, _as_key(make_optimizer), at_least("steps", steps, 1))
     indices = list(problems)
-    together = (optimizee.vectorize or optimizee.compile) and not isinstance(make_optimizer(1.0), CoupledOptimizer)
-    padding = PADDED if optimizee.compile else 1
-    at_once = -(-len(rates) // padding) * padding if together else 1
-    padded = [*rates, *[rates[-1]] * (-len(rates) % at_once)]
-    curves = np.empty([len(padded), len(indices), steps + 1], np.float32)
-    for p in range(0, len(indices), batch):
+    together = optimizee.vectorize and not isinstance(make_optimizer(1.0), CoupledOptimizer)
+    at_once = len(rates) if together else 1
+    if optimizee.compile:  # one XLA program serves all rounds; it keeps one core busy, with one problem or many
+        batch = at_once = 1
+    curves = np.empty([len(rates), len(indices), steps + 1], np.float32)
+
+    def fill(p: int, r: int) -> None:
         keys = seeds.problem_keys(seed, stream, indices[p : p + batch])
-        for r in range(0, len(padded), at_once):
-            losses = run(tf.constant(padded[r : r + at_once], tf.float32), keys)  # [K+1, P, R]
-            curves[r : r + at_once, p : p + batch] = losses.numpy().T
-    return curves[: len(rates)]
+        losses = run(tf.constant(rates[r : r + at_once], tf.float32), keys)  # [K+1, P, R]
+        curves[r : r + at_once, p : p + batch] = losses.numpy().T
+
+    first, *others = product(range(0, len(indices), batch), range(0, len(rates), at_once))
+    fill(*first)  # traced by one thread alone
+    pool = ThreadPoolExecutor(os.cpu_count() if optimizee.compile else 1)
+    try:
+        list(pool.map(lambda at: fill(*at), others))
+    finally:  # after Ctrl-C too
+        pool.shutdown(wait=False, cancel_futures=True)
+    return curves
 
 
 def _as_key(make_optimizer: MakeOptimizer) -> tuple[Callable[..., Any], tuple[Hashable, ...], frozenset[Any]]:

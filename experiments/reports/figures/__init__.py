@@ -12,6 +12,8 @@ FIGURES = (  # first what takes longest
     figure_9,
     curves.FIGURE_4,
     curves.FIGURE_5,
+    curves.FIGURE_4_TRAIN,
+    curves.FIGURE_5_TRAIN,
     figure_6,
     figure_6_beyond,
     curves.FIGURE_7,

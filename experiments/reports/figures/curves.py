@@ -68,6 +68,11 @@ FIGURE_4 = Curves(
 )
 # The LSTM of figure 4 on other architectures, not retrained.
 FIGURE_5 = Curves("figure_5", ("figure_5_left", "figure_5_centre", "figure_5_centre_calibrated", "figure_5_right"))
+# Both on training images, which the paper's curves are of.
+FIGURE_4_TRAIN = Curves(
+    "figure_4_train", ("figure_4_centre_train", "figure_4_right_train"), first_steps={"figure_4_right_train": 100}
+)
+FIGURE_5_TRAIN = Curves("figure_5_train", tuple(f"{key}_train" for key in FIGURE_5.panels))
 # A convolutional network on held-out images of CIFAR-10 and of two subsets of its labels.
 FIGURE_7 = Curves("figure_7", ("figure_7_left", "figure_7_centre", "figure_7_right"))
 # Neural art, the training style at 64 pixels and another one at 128. The paper's losses are in a unit that it does not
