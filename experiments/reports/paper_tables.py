@@ -23,7 +23,9 @@ INTRODUCTION = """\
 `results/paper/README.md` says where the paper's numbers are from. Loss: the last point of the paper's curve, and ours
 at the same step (figure 7: means of ten steps), with its 95% interval over the test problems; ratio: ours / the
 paper's. Lead: the LSTM's final loss / the best baseline's; ours is of the means over the panel's last steps, and the
-best baseline the one with the lowest mean on the same problems. A lead below 1 means that the LSTM is best.
+best baseline the one with the lowest mean on the same problems. A lead below 1 means that the LSTM is best. Panels
+whose names end in -train are on training images, which the paper's curves of MNIST are of; all others with images are
+on test images.
 
 """
 

@@ -67,7 +67,8 @@ def accuracy_table(stored: Stored) -> pd.DataFrame:
     """The final accuracy of every optimizer in every panel whose optimizee classifies.
 
     Returns:
-        Columns panel, what is varied, optimizer, step, mean, ci_low, ci_high, n; a fraction of all test images.
+        Columns panel, what is varied, optimizer, step, mean, ci_low, ci_high, n; a fraction of all images of
+        the panel's split.
     """
     rows = []
     for runs in stored.values():

@@ -1,4 +1,4 @@
-"""One optimizer at many learning rates: rates and problems are one batch, run as one compiled program."""
+"""One optimizer at many learning rates, by one compiled program: all at once, or on as many threads as cores."""
 
 import os
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
@@ -58,7 +58,7 @@ def rate_curves(
     """The losses that `Evaluator` gives for each rate in turn, to float32's rounding, in a fraction of the time.
 
     Problem k of a (seed, stream) has the same θ_0, data and minibatches at every rate. A rate that diverges leaves the
-    others unchanged. The compiled program serves the next rates, problems and rounds of the same number again.
+    others unchanged. The compiled program serves later rounds of as many rates again, XLA's those of any number.
 
     Args:
         make_optimizer: makes a hand-designed optimizer from its learning rate: here a vector [n], one rate for each
@@ -67,7 +67,8 @@ def rate_curves(
         rates: learning rates, R of them.
         problems: indices of problems, P of them.
         steps: K, the length of each run.
-        batch: how many problems run at once, each at all rates if the optimizee's losses are vectorized.
+        batch: how many problems run at once, each at all rates if the optimizee's losses are vectorized. For one that
+            XLA compiles it does not matter: its runs take turns on as many threads as there are cores.
 
     Returns:
         f(θ_0) ... f(θ_K), float32 [R, P, K+1].
