@@ -1,9 +1,9 @@
 """What a meta-step costs, in seconds and in memory, and what sampling saves: `python -m experiments.bench`.
 
 Main keys:
-    studies=[engine,sampling,short_runs]  which of them
-    folder=FOLDER                         where the tables and the figure go
-    quick=true                            tiny sizes, only to see that everything runs
+    studies=[engine,sampling,convolutions,short_runs]  which of them
+    folder=FOLDER                                      where the tables and the figure go
+    quick=true                                         tiny sizes, only to see that everything runs
 """
 
 import time
@@ -19,7 +19,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from experiments.benchmarks import sampling
+from experiments.benchmarks import convolutions, sampling
 from experiments.benchmarks.measure import METHODS, OPTIMIZEES, Job, apart, measure
 from experiments.benchmarks.short_runs import short_runs
 from experiments.composition.build import plain
@@ -137,12 +137,14 @@ def ratios(name: str, seconds: pd.Series) -> str:
     against = "runs out of memory"
     if np.isfinite(s.autodiff):
         against = f"takes {s.autodiff / s.exact:.2f} times as long as exact and {s.autodiff / s.sampled:.2f} as sampled"
+    own = s.floor / 4 + s.gates / 2  # of the backward pass too, which repeats both and has two more products
     return (
         f"- {name}: autodiff {against}; exact takes {s.exact / s.floor:.2f} times as long as the floor. "
         f"Of exact's {s.exact:.3f} s the optimizee takes {s.optimizee:.3f}, the LSTM's rollout "
         f"{s.rollout - s.optimizee:.3f}, the replay {s.exact - s.rollout:.3f} (sampled: {s.sampled - s.rollout:.3f}). "
         f"Of the LSTM's {s.exact - s.optimizee:.3f} s its matrix products alone take {s.floor:.3f}, its sigmoids and "
-        f"tanhs {s.gates:.3f}; the rest goes to their derivatives, and to and from memory."
+        f"tanhs {s.gates:.3f}; the rest goes to their derivatives, and to and from memory. The LSTM's rollout takes "
+        f"{(s.rollout - s.optimizee) / own:.2f} times as long as its own matrix products and gates alone."
     )
 
 
@@ -184,6 +186,7 @@ def plot(frame: pd.DataFrame, folder: Path) -> None:
 STUDIES: dict[str, Callable[[DictConfig], pd.DataFrame]] = {
     "engine": engine,
     "sampling": sampling.study,
+    "convolutions": lambda config: convolutions.study(config.repeats),
     "short_runs": lambda config: short_runs(plain(config)["short_runs"], config.data.dir),
 }
 

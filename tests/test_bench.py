@@ -5,14 +5,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow as tf
 from commands import call
 from tqdm import tqdm
 
 from experiments import bench
-from experiments.benchmarks import measure, sampling, short_runs
+from experiments.benchmarks import convolutions, measure, sampling, short_runs
 from experiments.benchmarks.measure import apart
 from experiments.benchmarks.stages import add_stages
 from l2l_tf.errors import InputError
+from l2l_tf.optimizees import SonnetClassifier, convnet
 
 
 def take(gib: float) -> int:
@@ -20,16 +22,38 @@ def take(gib: float) -> int:
     return int(np.ones(int(gib * 2**27)).sum())
 
 
+def convnet_theta() -> dict[str, tf.Tensor]:
+    """θ_0 of CIFAR-10's network."""
+    return SonnetClassifier(convnet, measure.random_images(32, 3)).init(tf.constant([0, 0]))
+
+
 def test_a_quick_bench_writes_all_its_files(tmp_path: Path) -> None:
-    assert call("bench", "quick=true", "studies=[engine,sampling]", f"folder={tmp_path}") == ""
+    assert call("bench", "quick=true", "studies=[engine,sampling,convolutions]", f"folder={tmp_path}") == ""
     for name in ("engine.md", "engine.png", "engine.provenance.yaml", "sampling.provenance.yaml"):
         assert (tmp_path / name).stat().st_size > 0
     engine = pd.read_csv(tmp_path / "engine.csv")
     assert set(engine.study) == {"optimizees", "coordinates", "unroll"}
     assert (engine[["seconds", "peak_gib"]] > 0).all(axis=None)
+    assert (pd.read_csv(tmp_path / "convolutions.csv", index_col="what").seconds > 0).all()
     sampling = pd.read_csv(tmp_path / "sampling.csv")
     assert sampling.cosine.between(0.5, 1.0).all()
     assert (sampling.noise > 0).all()
+
+
+def test_convolutions_are_those_of_the_network() -> None:
+    layers = convolutions.inputs_and_filters()
+    filters = [
+        tensor.shape for name, tensor in convnet_theta().items() if name.startswith("conv_") and name.endswith("/w")
+    ]
+    assert [w.shape for _, w in layers] == filters
+    gradients = convolutions.convolve(layers)
+    assert [tensor.shape for tensor in gradients] == [
+        filters[0],
+        filters[1],
+        layers[1][0].shape,
+        filters[2],
+        layers[2][0].shape,
+    ]
 
 
 def test_short_runs_are_reproduced_and_their_stages_shown(

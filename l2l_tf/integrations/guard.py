@@ -7,7 +7,7 @@ Growth alone is common: where a model leaves a plateau gradients grow, too, but 
 
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -51,65 +51,21 @@ class Guard:
             variables: θ_t.
             state: changed in place.
         """
-        interventions, usual, norms, slopes, steps = state[:SCALARS]
-        each = zip(gradients, updates, variables, state[SCALARS:], strict=True)
+        interventions, copies = state[0], state[SCALARS:]
         parts = [
-            (gradient, update, tf.convert_to_tensor(variable), copy)
-            for gradient, update, variable, copy in each
+            _Part(gradient, update, tf.convert_to_tensor(variable), copy)
+            for gradient, update, variable, copy in zip(gradients, updates, variables, copies, strict=True)
             if gradient is not None and update is not None
         ]
-        first = usual <= 0.0  # there are no copies yet
-
-        norm = tf.sqrt(_dot([(gradient, gradient) for gradient, *_ in parts]))
-        slope = tf.where(first, 0.0, _dot([(gradient, now - copy) for gradient, _, now, copy in parts]))
-        proposed = _dot([(update, update) for _, update, *_ in parts])
-        reference = tf.where(first, norm, usual)
-        sum_of_norms, sum_of_slopes = norms + norm, slopes + slope
-        full, uphill = steps + 1.0 >= WINDOW, sum_of_slopes > 0.0
-        jumped = (slope > 0.0) & (norm > JUMP * reference)
-        grown = full & uphill & (sum_of_norms > GROWTH * WINDOW * reference)
-        diverged = jumped | grown | ~tf.math.is_finite(norm + proposed)
-        renewed = full & ~uphill & ~diverged
-
-        damping = DAMPING ** tf.convert_to_tensor(interventions)
-        count = sum(now.shape.num_elements() for _, _, now, _ in parts)
-        rate = NORMALIZED_RATE * DAMPING ** (interventions - DAMPED) * count**0.5 / tf.maximum(norm, 1e-30)
-
-        def back() -> list[tf.Tensor]:
-            return [
-                tf.cast(tf.where(first, tf.zeros_like(now), copy - now), update.dtype) for _, update, now, copy in parts
-            ]
-
-        def damped() -> list[tf.Tensor]:
-            return [_scaled(update, damping) for _, update, *_ in parts]
-
-        def normalized() -> list[tf.Tensor]:
-            return [tf.cast(_scaled(gradient, -rate), update.dtype) for gradient, update, *_ in parts]
-
-        def unchanged() -> list[tf.Tensor]:
-            return [tf.identity(update) for _, update, *_ in parts]
-
-        def renew() -> bool:
-            for _, _, now, copy in parts:
-                copy.assign(now)
-            return True
-
-        # Conditions, not selections, which would go over all coordinates many times in every step.
-        made = tf.cond(
-            diverged | (interventions > 0.0),
-            lambda: tf.cond(diverged, back, lambda: tf.cond(interventions < DAMPED, damped, normalized)),
-            unchanged,
-        )
-        in_turn = iter(made)
-        additions = [None if g is None or u is None else next(in_turn) for g, u in zip(gradients, updates, strict=True)]
-        tf.cond(renewed | first, renew, lambda: False)
-
-        usual.assign(tf.where(renewed, sum_of_norms / WINDOW, reference))
-        ended = full | diverged
-        for sum_, value in ((norms, sum_of_norms), (slopes, sum_of_slopes), (steps, steps + 1.0)):
-            sum_.assign(tf.where(ended, 0.0, value))
-        interventions.assign_add(tf.cast(diverged, tf.float32))
-        return additions, diverged
+        seen = _look(parts, *state[1:SCALARS])
+        made = iter(_instead(parts, interventions, seen))
+        pairs = zip(gradients, updates, strict=True)
+        additions = [None if gradient is None or update is None else next(made) for gradient, update in pairs]
+        tf.cond(seen.renewed | seen.first, lambda: _renew(parts), lambda: False)
+        for scalar, value in zip(state[1:SCALARS], seen.scalars, strict=True):
+            scalar.assign(value)
+        interventions.assign_add(tf.cast(seen.diverged, tf.float32))
+        return additions, seen.diverged
 
     def say(self, state: Sequence[Any]) -> None:
         """Warns, once, if it has intervened."""
@@ -122,6 +78,72 @@ class Guard:
                 "takes over (guard=False switches the guard off)",
                 stacklevel=2,
             )
+
+
+class _Part(NamedTuple):
+    """A variable that has a gradient: ∇_t, the update proposed, θ_t, and the copy."""
+
+    gradient: tf.Tensor
+    update: tf.Tensor
+    now: tf.Tensor
+    copy: tf.Variable
+
+
+class _Seen(NamedTuple):
+    """What a step shows: each a bool [], but norm, a float32 [], and scalars, the new values of all but the first."""
+
+    first: tf.Tensor  # there are no copies yet
+    diverged: tf.Tensor
+    renewed: tf.Tensor  # a window has ended, downhill
+    norm: tf.Tensor
+    scalars: Sequence[tf.Tensor]
+
+
+def _look(parts: Sequence[_Part], usual: Any, norms: Any, slopes: Any, steps: Any) -> _Seen:
+    first = usual <= 0.0
+    norm = tf.sqrt(_dot([(part.gradient, part.gradient) for part in parts]))
+    slope = tf.where(first, 0.0, _dot([(part.gradient, part.now - part.copy) for part in parts]))
+    proposed = _dot([(part.update, part.update) for part in parts])
+    reference = tf.where(first, norm, usual)
+    norms, slopes, steps = norms + norm, slopes + slope, steps + 1.0
+    full, uphill = steps >= WINDOW, slopes > 0.0
+    jumped = (slope > 0.0) & (norm > JUMP * reference)
+    grown = full & uphill & (norms > GROWTH * WINDOW * reference)
+    diverged = jumped | grown | ~tf.math.is_finite(norm + proposed)
+    renewed = full & ~uphill & ~diverged
+    sums = [tf.where(full | diverged, 0.0, total) for total in (norms, slopes, steps)]
+    return _Seen(first, diverged, renewed, norm, [tf.where(renewed, norms / WINDOW, reference), *sums])
+
+
+def _instead(parts: Sequence[_Part], interventions: Any, seen: _Seen) -> list[tf.Tensor]:
+    """What to add to each variable. Conditions, not selections: those would go over all coordinates in every step."""
+
+    def unchanged() -> list[tf.Tensor]:
+        return [tf.identity(part.update) for part in parts]
+
+    def back() -> list[tf.Tensor]:
+        ways = [tf.where(seen.first, tf.zeros_like(part.now), part.copy - part.now) for part in parts]
+        return [tf.cast(way, part.update.dtype) for way, part in zip(ways, parts, strict=True)]
+
+    def damped() -> list[tf.Tensor]:
+        return [_scaled(part.update, DAMPING ** tf.convert_to_tensor(interventions)) for part in parts]
+
+    def normalized() -> list[tf.Tensor]:
+        count = sum(part.now.shape.num_elements() for part in parts)
+        rate = NORMALIZED_RATE * DAMPING ** (interventions - DAMPED) * count**0.5 / tf.maximum(seen.norm, 1e-30)
+        return [tf.cast(_scaled(part.gradient, -rate), part.update.dtype) for part in parts]
+
+    return tf.cond(
+        seen.diverged | (interventions > 0.0),
+        lambda: tf.cond(seen.diverged, back, lambda: tf.cond(interventions < DAMPED, damped, normalized)),
+        unchanged,
+    )
+
+
+def _renew(parts: Sequence[_Part]) -> bool:
+    for part in parts:
+        part.copy.assign(part.now)
+    return True
 
 
 def _dot(pairs: Sequence[tuple[Any, Any]]) -> tf.Tensor:
