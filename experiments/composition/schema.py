@@ -236,7 +236,7 @@ class Benchmark:
     """`conf/bench.yaml`."""
 
     folder: Path
-    studies: list[Literal["engine", "sampling", "short_runs"]]
+    studies: list[Literal["engine", "sampling", "convolutions", "short_runs"]]
     quick: bool
     optimizees: list[Literal["quadratics", "MNIST net", "CIFAR-10 net", "1,000,000-parameter net"]]
     layers: list[Positive]
