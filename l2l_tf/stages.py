@@ -35,15 +35,19 @@ def stage(name: str) -> Iterator[None]:
         _running.pop()
 
 
-def call(function: Any, *arguments: Any) -> Any:
-    """Calls a `tf.function`; the time counts as compiling if the call traced it."""
+def call(function: Any, *arguments: Any, xla: bool = True) -> Any:
+    """Calls a `tf.function`. If it has to be traced first, the time for that counts as compiling.
+
+    Args:
+        xla: whether XLA compiles it or a part of it: it does so within the first call, whose whole time counts then.
+    """
     before, traced = time.monotonic(), function.experimental_get_tracing_count()
-    result = function(*arguments)
+    result = function(*arguments) if xla else function.get_concrete_function(*arguments)
     if function.experimental_get_tracing_count() > traced:
         seconds = time.monotonic() - before
         SECONDS[COMPILING] += seconds
         SECONDS[_running[-1]] -= seconds
-    return result
+    return result if xla else function(*arguments)
 
 
 def seconds() -> dict[str, float]:

@@ -3,6 +3,7 @@
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
@@ -31,6 +32,20 @@ def test_the_call_that_traces_is_compiling_and_the_next_is_not() -> None:
     assert first > 0
     stages.call(double, tf.constant(3.0))
     assert stages.SECONDS[stages.COMPILING] == first
+
+
+def test_of_a_first_call_without_xla_only_the_tracing_is_compiling() -> None:
+    def slow(x: float) -> np.float32:
+        time.sleep(0.2)
+        return np.float32(x)
+
+    run = tf.function(lambda x: tf.numpy_function(slow, [x], tf.float32))
+    with stages.stage("evaluation"):
+        before = stages.seconds()
+        assert float(stages.call(run, tf.constant(2.0), xla=False)) == 2.0
+    after = stages.seconds()
+    assert after["evaluation"] - before.get("evaluation", 0.0) >= 0.2
+    assert after[stages.COMPILING] - before.get(stages.COMPILING, 0.0) > 0
 
 
 def test_a_command_adds_its_seconds_to_those_of_the_experiment(tmp_path: Path) -> None:

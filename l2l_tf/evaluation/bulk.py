@@ -133,7 +133,10 @@ def _program(
         copies = AtManyRates(optimizee, rates.shape[0])
         return problem, batch_init(copies, seeds.stateless_seed(keys[:, seeds.INIT], 0))
 
-    return lambda rates, keys: stages.call(run, rates, keys, *stages.call(start, rates, keys))
+    def curves(rates: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
+        return stages.call(run, rates, keys, *stages.call(start, rates, keys, xla=False), xla=optimizee.compile)
+
+    return curves
 
 
 def _of_coordinates(rates: tf.Tensor, params: Mapping[str, tf.Tensor]) -> tf.Tensor:

@@ -57,7 +57,7 @@ class Evaluator:
         indices = list(problems)
         chunks: Sequence[list[int]] = [indices[i : i + self.batch] for i in range(0, len(indices), self.batch)]
         results = [
-            stages.call(self._run, seeds.problem_keys(seed, stream, chunk))
+            stages.call(self._run, seeds.problem_keys(seed, stream, chunk), xla=False)
             for chunk in tqdm(chunks, desc=progress, disable=progress is None, leave=False)
         ]
         return np.concatenate([losses.numpy().T for losses, _ in results]), [params for _, params in results]
