@@ -100,6 +100,7 @@ class _Seen(NamedTuple):
 
 
 def _look(parts: Sequence[_Part], usual: Any, norms: Any, slopes: Any, steps: Any) -> _Seen:
+    """What this step's gradients and the window's sums so far say; reads the state and changes nothing."""
     first = usual <= 0.0
     norm = tf.sqrt(_dot([(part.gradient, part.gradient) for part in parts]))
     slope = tf.where(first, 0.0, _dot([(part.gradient, part.now - part.copy) for part in parts]))
