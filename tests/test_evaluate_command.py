@@ -7,6 +7,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,13 @@ import pytest
 import tensorflow as tf
 from commands import call, call_all, save_lstm
 
+from experiments.composition.panel import compose_panel
+from experiments.results import making
 from experiments.results.making import Maker, Probe, first_difference, probe
 from experiments.results.run import Run, Spec
 from experiments.results.store import Store, read
 from experiments.results.verification import check_trained
+from l2l_tf.evaluation.bulk import rate_curves
 from l2l_tf.optimizees import Optimizee, Parameters, Quadratic
 from l2l_tf.optimizers import NAG, SGD, AdaGrad, Adam, AdamW, HandDesigned, Momentum, RMSprop
 from l2l_tf.serialization.plain_yaml import read_yaml
@@ -209,6 +213,31 @@ def test_tuning_first_changes_nothing(results: Path, tmp_path_factory: pytest.Te
     assert call("evaluate", *TINY, f"results={folder}") == ""
     assert {name: contents(folder)[name] for name in tuned} == tuned
     assert values(folder) == values(results)
+
+
+def test_a_later_round_computes_further_problems_only_and_ends_with_the_same_values(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Quadratic, "vectorize", False)  # so that every problem is computed alone
+    panel = compose_panel("figure_4_left", ["optimizee.dimension=2", *TINY[2:5], "panel.tuning.problems=1"])
+    panel = replace(panel, tuning=replace(panel.tuning, finals=3))
+    ((_, optimizee),) = panel.variations()
+    computed: dict[str, list[range]] = {"reused": [], "anew": []}
+
+    def tuned(folder: str) -> Any:
+        def recorded(*arguments: Any) -> np.ndarray:
+            computed[folder].append(arguments[5])
+            return rate_curves(*arguments)
+
+        monkeypatch.setattr(making, "rate_curves", recorded)
+        return Maker(tmp_path / folder, tmp_path / folder, "data").rates(panel, optimizee, "SGD")
+
+    reused = tuned("reused")
+    monkeypatch.setattr(making, "computed_alone", lambda optimizee: False)
+    assert reused.equals(tuned("anew"))
+    assert values(tmp_path / "reused") == values(tmp_path / "anew")
+    assert computed["anew"][:2] == [range(1), range(3)]
+    assert computed["reused"][:2] == [range(1), range(1, 3)]
 
 
 def test_no_rate_is_chosen_at_the_edge_of_its_grid(results: Path) -> None:

@@ -27,7 +27,7 @@ from experiments.results.store import Store, path_of
 from experiments.results.trained import describe, trained_folder
 from l2l_tf import seeds
 from l2l_tf.errors import InputError
-from l2l_tf.evaluation.bulk import rate_curves
+from l2l_tf.evaluation.bulk import computed_alone, rate_curves
 from l2l_tf.evaluation.evaluate import Evaluator, accuracies
 from l2l_tf.evaluation.tuning_rule import tune
 from l2l_tf.optimizees import Optimizee, SonnetClassifier
@@ -224,10 +224,11 @@ class Maker:
         """A baseline's tuning on a panel: a table with columns learning_rate, loss, chosen, n."""
         baseline = panel.baselines[name]
         tuned_on = panel.tuning_optimizee(optimizee)
+        made: dict[float, np.ndarray] = {}
 
         def run(rates: Sequence[float], problems: int) -> list[float]:
             specs = [panel.tuning_spec(tuned_on, baseline, problems).with_rate(rate) for rate in rates]
-            return [one.final for one in self._round(specs, tuned_on, baseline, f"{label} {name}", panel.batch)]
+            return [one.final for one in self._round(specs, tuned_on, baseline, f"{label} {name}", panel.batch, made)]
 
         settings = panel.tuning
         table = tune(run, settings.low, settings.high, settings.per_decade, settings.problems, settings.finals)
@@ -235,12 +236,22 @@ class Maker:
         return table
 
     def _round(
-        self, specs: Sequence[Spec], config: Mapping[str, Any], baseline: Mapping[str, Any], label: str, batch: int
+        self,
+        specs: Sequence[Spec],
+        config: Mapping[str, Any],
+        baseline: Mapping[str, Any],
+        label: str,
+        batch: int,
+        made: dict[float, np.ndarray],
     ) -> list[Run]:
         """One optimizer at some learning rates: all stored, or all made, in one batch.
 
         If one is missing all are made again, so that what else is in a batch, on which rounding depends, is always the
         same, wherever an earlier command was killed.
+
+        Args:
+            made: losses of earlier rounds [problems, K+1] by rate, which are not computed again where they do not
+                depend on a batch; gets this round's.
         """
         optimizee = self.optimizee(config)
         found, probes = [], []
@@ -255,9 +266,12 @@ class Maker:
         make = functools.partial(_with_rate, tuple(sorted(baseline.items())))
         rates = [spec.optimizer["learning_rate"] for spec in specs]
         first = specs[0]
-        curves = rate_curves(
-            optimizee, make, rates, first.seed, first.stream, range(first.problems), first.steps, batch
-        )
+        done = min(len(made.get(rate, ())) for rate in rates) if computed_alone(optimizee) else 0
+        more = range(done, first.problems)
+        curves = rate_curves(optimizee, make, rates, first.seed, first.stream, more, first.steps, batch)
+        if done:
+            curves = np.concatenate([[made[rate][:done] for rate in rates], curves], axis=1)
+        made.update(zip(rates, curves, strict=True))
         return [
             self._write(spec, losses, now, began, None) for spec, losses, now in zip(specs, curves, probes, strict=True)
         ]

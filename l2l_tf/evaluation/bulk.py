@@ -39,9 +39,12 @@ class AtManyRates(Optimizee):
         return self.optimizee.problem(seed)
 
     def loss(self, params: Parameters, problem: Any, seed: tf.Tensor) -> tf.Tensor:
-        """f(θ) of each copy, [R]. A matrix product with the minibatch becomes one batched product for all copies."""
+        """f(θ) of each copy, [R]. Vectorized, a product with the minibatch becomes one batched product for all."""
         if self.rates == 1:
             return self.optimizee.loss({name: copies[0] for name, copies in params.items()}, problem, seed)[None]
+        if not self.vectorize:
+            each = [{name: copies[r] for name, copies in params.items()} for r in range(self.rates)]
+            return tf.stack([self.optimizee.loss(one, problem, seed) for one in each])
         return tf.vectorized_map(lambda one: self.optimizee.loss(one, problem, seed), params)
 
 
@@ -67,8 +70,9 @@ def rate_curves(
         rates: learning rates, R of them.
         problems: indices of problems, P of them.
         steps: K, the length of each run.
-        batch: how many problems run at once, each at all rates if the optimizee's losses are vectorized. For one that
-            XLA compiles it does not matter: its runs take turns on as many threads as there are cores.
+        batch: how many problems run at once, each at all rates; if the optimizee's losses are not vectorized, how many
+            pairs of a problem and a rate. For one that XLA compiles it does not matter: its runs take turns on as many
+            threads as there are cores.
 
     Returns:
         f(θ_0) ... f(θ_K), float32 [R, P, K+1].
@@ -80,8 +84,9 @@ def rate_curves(
     at_least("batch", batch, 1)
     run = _program(optimizee, _as_key(make_optimizer), at_least("steps", steps, 1))
     indices = list(problems)
-    together = optimizee.vectorize and not isinstance(make_optimizer(1.0), CoupledOptimizer)
-    at_once = len(rates) if together else 1
+    at_once = len(rates) if optimizee.vectorize else max(1, batch // len(indices))
+    if isinstance(make_optimizer(1.0), CoupledOptimizer):
+        at_once = 1
     if optimizee.compile:  # one XLA program serves all rounds; it keeps one core busy, with one problem or many
         batch = at_once = 1
     curves = np.empty([len(rates), len(indices), steps + 1], np.float32)
@@ -99,6 +104,11 @@ def rate_curves(
     finally:  # after Ctrl-C too
         pool.shutdown(wait=False, cancel_futures=True)
     return curves
+
+
+def computed_alone(optimizee: Optimizee) -> bool:
+    """Whether `rate_curves` computes each problem at each rate by itself, so that no curve depends on others."""
+    return optimizee.compile or not optimizee.vectorize
 
 
 def _as_key(make_optimizer: MakeOptimizer) -> tuple[Callable[..., Any], tuple[Hashable, ...], frozenset[Any]]:
