@@ -10,11 +10,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from l2l_tf.errors import InputError
-from l2l_tf.optimizers import NAG, SGD, AdaGrad, Adam, CoordinatewiseOptimizer, HandDesigned, Momentum, RMSprop
+from l2l_tf.optimizers import (
+    NAG,
+    SGD,
+    AdaGrad,
+    Adam,
+    CentredRMSprop,
+    CoordinatewiseOptimizer,
+    HandDesigned,
+    Momentum,
+    RMSprop,
+)
 
 STEPS = 100
 RATE = 0.03
-BASELINES = (SGD, Momentum, NAG, RMSprop, Adam, AdaGrad)
+BASELINES = (SGD, Momentum, NAG, RMSprop, CentredRMSprop, Adam, AdaGrad)
 
 
 def gradients() -> np.ndarray:
@@ -77,6 +87,11 @@ def run_keras(optimizer: keras.optimizers.Optimizer, sequence: np.ndarray) -> np
             lambda: RMSprop(RATE, alpha=0.9, epsilon=0.0, momentum=0.9),
             lambda: keras.optimizers.RMSprop(RATE, rho=0.9, momentum=0.9, epsilon=0.0),
             id="rmsprop-momentum",
+        ),
+        pytest.param(
+            lambda: CentredRMSprop(RATE),
+            lambda: keras.optimizers.RMSprop(RATE, rho=0.95, momentum=0.9, epsilon=1e-4, centered=True),
+            id="rmsprop-centred",
         ),
         pytest.param(
             lambda: AdaGrad(RATE, epsilon=0.0),
@@ -171,8 +186,8 @@ def test_a_learning_rate_that_is_not_above_zero_is_refused(kind: Callable[..., H
 
 
 DECAYS = [(Momentum, "momentum"), (Momentum, "dampening"), (NAG, "momentum"), (RMSprop, "alpha"), (RMSprop, "momentum")]
-DECAYS += [(Adam, "beta_1"), (Adam, "beta_2")]
-EPSILONS = [(RMSprop, "epsilon"), (Adam, "epsilon"), (AdaGrad, "epsilon")]
+DECAYS += [(CentredRMSprop, "alpha"), (CentredRMSprop, "momentum"), (Adam, "beta_1"), (Adam, "beta_2")]
+EPSILONS = [(RMSprop, "epsilon"), (CentredRMSprop, "epsilon"), (Adam, "epsilon"), (AdaGrad, "epsilon")]
 NOT_A_NUMBER = st.sampled_from([float("nan"), float("inf"), "big", True, [0.5]])
 
 

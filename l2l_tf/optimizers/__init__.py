@@ -4,7 +4,17 @@ from l2l_tf.optimizers.base import CoordinatewiseOptimizer, CoupledOptimizer, Op
 from l2l_tf.optimizers.bfgs import BFGS, LBFGS
 from l2l_tf.optimizers.general import MomentumMLP
 from l2l_tf.optimizers.groups import Group, ParameterGroups, everything
-from l2l_tf.optimizers.hand_designed import NAG, SGD, AdaGrad, Adam, AdamW, HandDesigned, Momentum, RMSprop
+from l2l_tf.optimizers.hand_designed import (
+    NAG,
+    SGD,
+    AdaGrad,
+    Adam,
+    AdamW,
+    CentredRMSprop,
+    HandDesigned,
+    Momentum,
+    RMSprop,
+)
 from l2l_tf.optimizers.kernel_lstm import KernelLSTM
 from l2l_tf.optimizers.lstm import CoordinatewiseLSTM
 from l2l_tf.optimizers.lstm_gac import LSTMGAC
@@ -25,6 +35,7 @@ __all__ = [
     "AdaGrad",
     "Adam",
     "AdamW",
+    "CentredRMSprop",
     "CoordinatewiseLSTM",
     "CoordinatewiseOptimizer",
     "CoupledOptimizer",

@@ -106,6 +106,33 @@ class RMSprop(HandDesigned):
         return -velocity, {"mean_square": mean_square, "velocity": velocity}
 
 
+class CentredRMSprop(HandDesigned):
+    """n ← αn + (1 − α)∇²; m ← αm + (1 − α)∇; v ← μv + η∇ / √(n − m² + ε); g = −v (Graves, 2013, equations 38 to 41).
+
+    Args:
+        alpha: α; momentum: μ; epsilon: ε, within the root.
+    """
+
+    def __init__(self, learning_rate: Rate, alpha: float = 0.95, momentum: float = 0.9, epsilon: float = 1e-4):
+        super().__init__(learning_rate)
+        self.alpha = below_one("alpha", alpha)
+        self.momentum = below_one("momentum", momentum)
+        self.epsilon = at_least("epsilon", epsilon, 0.0)
+
+    def init(self, coordinates: tf.Tensor) -> State:
+        """n = m = v = 0."""
+        zeros = tf.zeros_like(coordinates)
+        return {"mean_square": zeros, "mean": zeros, "velocity": zeros}
+
+    def update(self, gradients: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
+        """−v."""
+        mean_square = self.alpha * state["mean_square"] + (1.0 - self.alpha) * gradients**2
+        mean = self.alpha * state["mean"] + (1.0 - self.alpha) * gradients
+        step = self.learning_rate * gradients / tf.sqrt(mean_square - mean**2 + self.epsilon)
+        velocity = self.momentum * state["velocity"] + step
+        return -velocity, {"mean_square": mean_square, "mean": mean, "velocity": velocity}
+
+
 class Adam(HandDesigned):
     """ADAM (Torch7 `optim.adam`): g = −η √(1 − β₂ᵗ)/(1 − β₁ᵗ) · m / (√v + ε)."""
 
