@@ -266,14 +266,16 @@ class Maker:
         make = functools.partial(_with_rate, tuple(sorted(baseline.items())))
         rates = [spec.optimizer["learning_rate"] for spec in specs]
         first = specs[0]
-        done = min(len(made.get(rate, ())) for rate in rates) if computed_alone(optimizee) else 0
-        more = range(done, first.problems)
-        curves = rate_curves(optimizee, make, rates, first.seed, first.stream, more, first.steps, batch)
-        if done:
-            curves = np.concatenate([[made[rate][:done] for rate in rates], curves], axis=1)
-        made.update(zip(rates, curves, strict=True))
+        known = made if computed_alone(optimizee) else {}
+        done = {rate: len(known.get(rate, ())) for rate in rates}
+        for count in sorted(set(done.values())):
+            some, more = [rate for rate in rates if done[rate] == count], range(count, first.problems)
+            curves = rate_curves(optimizee, make, some, first.seed, first.stream, more, first.steps, batch)
+            for rate, losses in zip(some, curves, strict=True):
+                made[rate] = np.concatenate([known[rate], losses]) if count else losses
         return [
-            self._write(spec, losses, now, began, None) for spec, losses, now in zip(specs, curves, probes, strict=True)
+            self._write(spec, made[rate], now, began, None)
+            for spec, rate, now in zip(specs, rates, probes, strict=True)
         ]
 
     def usable(self, spec: Spec, now: Probe, label: str) -> Run | None:
