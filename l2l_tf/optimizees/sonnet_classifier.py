@@ -23,8 +23,7 @@ class SonnetClassifier(Optimizee):
             [batch, classes].
         data: the images to draw minibatches from, with replacement.
         batch_size: images in a minibatch, 128 in the paper.
-        initial_deviation: standard deviation of θ_0's IID Gaussian entries, 0.01 in the released code; [least, most]:
-            drawn log-uniformly for each problem.
+        initial_deviation: standard deviation of θ_0's IID Gaussian entries, 0.01 in the released code.
         initial_means: means of θ_0 by parameter-name pattern, 0 where none matches; 1 for batch norm's scale, say.
         vectorize, compile: see `Optimizee`.
         arguments: what else the module is called with, such as `is_training: true`.
@@ -40,7 +39,7 @@ class SonnetClassifier(Optimizee):
         module: Callable[[], snt.Module],
         data: Images,
         batch_size: int = 128,
-        initial_deviation: float | Sequence[float] = 0.01,
+        initial_deviation: float = 0.01,
         initial_means: Mapping[str, float] | None = None,
         vectorize: bool = False,
         compile: bool = False,
@@ -48,7 +47,7 @@ class SonnetClassifier(Optimizee):
         subset: Sequence[int] | None = None,
     ):
         self.batch_size = at_least("batch_size", batch_size, 1)
-        self.initial_deviation = _deviation(initial_deviation)
+        self.initial_deviation = at_least("initial_deviation", initial_deviation, 0.0)
         self.initial_means = _means("initial_means", initial_means)
         self.vectorize = boolean("vectorize", vectorize)
         self.compile = boolean("compile", compile)
@@ -80,14 +79,11 @@ class SonnetClassifier(Optimizee):
 
     def init(self, seed: tf.Tensor) -> Parameters:
         """θ_0, IID Gaussian, under the names of the module's variables (`linear_0/w`)."""
-        params, deviation = {}, self.initial_deviation
-        if isinstance(deviation, tuple):
-            share = tf.random.stateless_uniform([], seed + tf.constant([0, len(self.shapes)]), alg="philox")
-            deviation = deviation[0] * (deviation[1] / deviation[0]) ** share
+        params = {}
         for index, (name, shape) in enumerate(self.shapes.items()):
             mean = next((mean for pattern, mean in self.initial_means.items() if fnmatchcase(name, pattern)), 0.0)
             draw = tf.random.stateless_normal(shape, seed + tf.constant([0, index]))
-            params[name] = mean + deviation * draw
+            params[name] = mean + self.initial_deviation * draw
         return params
 
     def problem(self, seed: tf.Tensor) -> Any:
@@ -127,15 +123,6 @@ class SonnetClassifier(Optimizee):
     @staticmethod
     def _inputs(images: tf.Tensor) -> tf.Tensor:
         return tf.cast(images, tf.float32) / 255.0
-
-
-def _deviation(value: float | Sequence[float]) -> float | tuple[float, float]:
-    """A number from 0 on, or two above 0 in order."""
-    if not isinstance(value, Sequence) or isinstance(value, str):
-        return at_least("initial_deviation", value, 0.0)
-    if len(value) != 2 or not all(is_number(bound) for bound in value) or not 0.0 < value[0] <= value[1]:
-        raise InputError(f"initial_deviation={shown(value)}: must be a number, or [least, most], above 0")
-    return float(value[0]), float(value[1])
 
 
 def _means(key: str, means: Mapping[str, float] | None) -> dict[str, float]:
