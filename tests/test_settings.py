@@ -160,9 +160,9 @@ ACCEPTED: dict[str, tuple[Any, ...]] = {
     **dict.fromkeys(("results", "folder", "trained.quadratics", "trained.MNIST net"), PATHS),
     **dict.fromkeys(("table", "run", "dir"), (*NONE, *PATHS)),
     **dict.fromkeys(("panels", "trust"), (*NONE, [], ["a"])),  # looked up later, before anything runs
-    **dict.fromkeys(("target", "low", "high"), POSITIVE),
+    **dict.fromkeys(("low", "high"), POSITIVE),
     **dict.fromkeys(("tasks", "optimizers"), ([],)),
-    "deviations": LISTS,
+    **dict.fromkeys(("deviations", "targets"), LISTS),
     **dict.fromkeys(("schedules", "networks", "baselines"), ({},)),
     "variants": (*NONE, {}),
     **{f"networks.{panel}": ({},) for panel in ("4-centre", "5-left", "5-centre", "5-right")},  # changes: none

@@ -188,7 +188,7 @@ class Evaluation(Training):
 class TimeToLoss(Training):
     """`conf/time_to_loss.yaml`."""
 
-    target: Above0
+    targets: list[Above0]
     folder: Path
     schedules: dict[str, Changes]
 

@@ -1,12 +1,12 @@
-"""Which schedule reaches a given validation loss soonest? `python -m experiments.studies.time_to_loss target=0.13`.
+"""Which schedule reaches a given validation loss soonest? `python -m experiments.studies.time_to_loss`.
 
 Trains with each of `schedules`, one after the other, and stores the seconds and meta-updates that each took to its
-first validation loss of at most `target`. What is being measured is time: nothing else should run meanwhile.
+first validation loss of at most each of `targets`. What is being measured is time: nothing else should run meanwhile.
 Interrupted, the same command goes on.
 
 Main keys:
     experiment=NAME  whose optimizee and optimizer are trained, and whose schedule the others are changes of
-    target=LOSS      of validation
+    targets=[LOSS]   of validation
     schedules={...}  what each changes; see conf/time_to_loss.yaml
 """
 
@@ -28,6 +28,8 @@ from experiments.train import threads_of_an_operation, train
 from l2l_tf.checks import instance_of, shown
 from l2l_tf.errors import InputError
 from l2l_tf.meta import Schedule
+
+COLUMNS = ["target", "schedule", "seconds", "updates", "best_validation_loss", "all_seconds"]
 
 
 def with_schedule(config: DictConfig, name: str, changes: Mapping[str, Any]) -> DictConfig:
@@ -77,14 +79,15 @@ def reached(history: pd.DataFrame, target: float) -> dict[str, float]:
 
 @command("time_to_loss", threads_of_an_operation)
 def main(config: DictConfig) -> None:
-    """Stores the table, the soonest first, in `folder`: time_to_loss.csv."""
+    """Stores the table, for each target the soonest first, in `folder`: time_to_loss.csv."""
     began, folder, rows = time.monotonic(), Path(config.folder), []
     for name, variant in tqdm(variants(config).items(), "schedules"):
         run = folder / name
         train(variant, run)
         history = read_table(run / "history.csv", ["update", "validation_loss", "seconds"])
-        rows.append({"schedule": name, **reached(history, config.target)})
-    table = pd.DataFrame(rows).sort_values(["seconds", "best_validation_loss"], ignore_index=True)
+        rows += [{"target": target, "schedule": name, **reached(history, target)} for target in config.targets]
+    order = ["target", "seconds", "best_validation_loss"]
+    table = pd.DataFrame(rows, columns=COLUMNS).sort_values(order, ascending=[False, True, True], ignore_index=True)
     write_table(folder / "time_to_loss", table)
     write_record(folder / "time_to_loss", plain(config), time.monotonic() - began)
     print(table.to_string(index=False))
