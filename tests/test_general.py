@@ -63,7 +63,18 @@ def test_blocks_do_not_matter() -> None:
     np.testing.assert_allclose(updates[0], updates[1], rtol=1e-4)
 
 
-@pytest.mark.parametrize("bad", [{"decays": [1.0]}, {"hidden": [0]}, {"learning_rate": 0.0}, {"rate_range": -1.0}])
+def test_growth_multiplies_updates_where_gradients_last_and_not_where_they_have_vanished() -> None:
+    gradients = np.ones([100, 2])
+    gradients[10:, 1] = 1e-4
+    plain, grown = steps(randomized(MomentumMLP()), gradients), steps(randomized(MomentumMLP(growth=0.5)), gradients)
+    lasting = (1 + np.arange(1, 101) / 50) ** (0.5 / 1.003)
+    np.testing.assert_allclose(grown[:, 0], plain[:, 0] * lasting, rtol=1e-4)
+    np.testing.assert_allclose(grown[-1, 1], plain[-1, 1], rtol=0.02)
+
+
+@pytest.mark.parametrize(
+    "bad", [{"decays": [1.0]}, {"hidden": [0]}, {"learning_rate": 0.0}, {"rate_range": -1.0}, {"growth": -0.5}]
+)
 def test_bad_arguments_are_refused(bad: dict[str, Any]) -> None:
     with pytest.raises(InputError, match=next(iter(bad))):
         MomentumMLP(**bad)

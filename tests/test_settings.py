@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from experiments.calibration import runs as calibration
 from experiments.composition import schema
-from experiments.composition.build import build, training_optimizee, tuning_optimizee
+from experiments.composition.build import build, once_trained, plain, training_optimizee, tuning_optimizee
 from experiments.composition.cli import folder_name
 from experiments.composition.panel import panel_of
 from experiments.results.making import Maker
@@ -89,6 +89,8 @@ def prepare(name: str, config: DictConfig, key: str) -> None:
             instance_of("optimizee", optimizee, Optimizee)
     if name == "train" and part == "optimizer":
         everything(build(config.optimizer))
+    if name == "train" and part == "once_trained":
+        everything(build(OmegaConf.create(once_trained(plain(config)))))
     if name == "train" and part == "schedule":
         instance_of("schedule", build(config.schedule), Schedule)
     if part == "panel" and config.panel is not None:
@@ -171,7 +173,7 @@ ACCEPTED: dict[str, tuple[Any, ...]] = {
     "short_runs": ({},),  # refused where it is used
     **{f"short_runs.{name}": ([], ["a"]) for name in ("quadratic", "mnist", "cifar10")},  # the command's arguments
     # Mappings may be empty; their keys are arguments of an optimizee, which building it holds them against.
-    **dict.fromkeys(("train_on", "tune_on", "panel.grid"), ({},)),
+    **dict.fromkeys(("train_on", "tune_on", "once_trained", "panel.grid"), ({},)),
     "tuning.optimizee": ({}, {"a": 1}, {"_target_": "os.getcwd"}),
     **dict.fromkeys(
         ("panel.learned", "trained"), (*NONE, *PATHS, {}, {"_target_": "os.getcwd"})

@@ -117,6 +117,11 @@ def tuning_optimizee(config: DictConfig, variant: DictConfig, resolve: Resolve =
     return build_optimizee(variant, "validation", changes, resolve)
 
 
+def once_trained(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The optimizer that a training leaves behind: the one that is trained, as `once_trained` changes it."""
+    return {**config["optimizer"], **config["once_trained"]}
+
+
 class MetaTraining(NamedTuple):
     """What a training's configuration describes, in the order in which `Trainer` and `Examiner` take it."""
 

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
+from experiments.composition.build import once_trained
 from experiments.results.record import RECORD, portable, provenance, read_record, short_revision
 from experiments.results.tables import write_table
 from experiments.results.trained import digest
@@ -98,7 +99,7 @@ class Training:
 
     def save_progress(self, trainer: Trainer, checkpoint: Checkpoint) -> None:
         """Writes the best optimizer so far, the history of the rounds, and the record."""
-        save_optimizer(self.folder, portable(self.config["optimizer"]), checkpoint.best_weights)
+        self._save_optimizer(checkpoint)
         history = pd.DataFrame(checkpoint.history)
         write_table(self.folder / "history", history)
         record = {
@@ -111,3 +112,14 @@ class Training:
             "config": portable(self.config),
         }
         write_whole(self.folder / RECORD, write_yaml(record))
+
+    def finish(self, checkpoint: Checkpoint) -> None:
+        """Lets a training that had already ended follow what `once_trained` says now."""
+        record = dict(read_record(self.folder / RECORD))
+        self._save_optimizer(checkpoint)
+        if record["trained"] != digest(self.folder):
+            record |= {"trained": digest(self.folder), "config": portable(self.config)}
+            write_whole(self.folder / RECORD, write_yaml(record))
+
+    def _save_optimizer(self, checkpoint: Checkpoint) -> None:
+        save_optimizer(self.folder, portable(once_trained(self.config)), checkpoint.best_weights)

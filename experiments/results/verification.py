@@ -18,8 +18,8 @@ from experiments.results.store import read
 from experiments.results.trained import describe, digest
 from l2l_tf.errors import InputError
 from l2l_tf.evaluation.evaluate import Evaluator
-from l2l_tf.optimizers import HandDesigned
-from l2l_tf.serialization.trained import build_optimizer, load_optimizer
+from l2l_tf.optimizers import HandDesigned, everything
+from l2l_tf.serialization.trained import build_optimizer, load_weights
 
 LOSS_TOLERANCE = 1e-2  # relative, of a validation loss: rounding grows over a whole run
 
@@ -144,7 +144,9 @@ def check_trained(folder: Path, data_dir: str) -> list[Finding]:
         if "data" in config.optimizee:
             config.optimizee.data.directory = data_dir
         schedule = build(config.schedule, resolve)
-        optimizee, optimizer = tuning_optimizee(config, config.optimizee, resolve), load_optimizer(folder)
+        optimizee = tuning_optimizee(config, config.optimizee, resolve)
+        optimizer = everything(build(config.optimizer, resolve))  # as it was trained, before `once_trained`
+        load_weights(optimizer, folder)
         count = schedule.validation.problems
         evaluator = Evaluator(optimizee, optimizer, schedule.steps, min(count, 32))
         curves, _ = evaluator.losses(config.seed, "validation", range(count))

@@ -18,6 +18,8 @@ from l2l_tf.optimizers.base import CoordinatewiseOptimizer, State
 
 TINY = 1e-18  # below any squared gradient that matters; keeps 0/0 from happening
 SCALE = 5.0  # normalized momenta are clipped here
+GROWTH_BEGINS, GROWTH_ENDS = 50.0, 1000.0  # steps
+VANISHED = 0.003  # of the largest squared gradient so far
 
 
 class MomentumMLP(snt.Module, CoordinatewiseOptimizer):
@@ -31,12 +33,21 @@ class MomentumMLP(snt.Module, CoordinatewiseOptimizer):
     gradients are zero on average (`OddLSTM`). Nor does it see their size, so that g stays the same when the loss is
     multiplied by a constant. |g| is bounded by 5 η e^r times the number of momenta.
 
+    Truncated unrolls teach rates that decay too soon (Wu et al., 2018, "Understanding short-horizon bias in stochastic
+    meta-optimization"). Against it, once trained, g may be multiplied by
+
+        (1 + min(t, 1000) / 50)^(p c),   c = v̂_0 / (v̂_0 + 0.003 max v̂_0)
+
+    where v̂_0 is the fastest second moment: c is near 1, and near 0 where gradients have vanished, where larger steps would
+    do harm.
+
     Args:
         decays: β_k; m_0, with decay 0, is the gradient itself and comes first.
         second_decays: γ_j; the slowest normalizes, √v̂ being its root.
         hidden: units of the MLP's hidden layers (ReLU).
         learning_rate: η: at first, the optimizer is ADAM with this rate (and a bounded step).
         rate_range: r, how far the rate may go from η, as a logarithm.
+        growth: p; |g|'s bound grows with it, to 21^p times as much. 0: not at all.
         seed: decides φ's initial value.
         block_size: how many coordinates to update at once.
 
@@ -51,6 +62,7 @@ class MomentumMLP(snt.Module, CoordinatewiseOptimizer):
         hidden: Sequence[int] = (16, 16),
         learning_rate: float = 3e-3,
         rate_range: float = 4.0,
+        growth: float = 0.0,
         seed: int = 0,
         block_size: int = 16384,
     ):
@@ -59,6 +71,7 @@ class MomentumMLP(snt.Module, CoordinatewiseOptimizer):
         self.second_decays = tf.constant([[below_one("second_decays", gamma)] for gamma in second_decays])
         self.learning_rate = positive("learning_rate", learning_rate)
         self.rate_range = at_least("rate_range", rate_range, 0.0)
+        self.growth = at_least("growth", growth, 0.0)
         self.block_size = at_least("block_size", block_size, 1)
         momenta = 1 + len(decays)
         sizes = [at_least("hidden", size, 1) for size in hidden]
@@ -77,10 +90,11 @@ class MomentumMLP(snt.Module, CoordinatewiseOptimizer):
         self.b_output = tf.Variable(first, name="b_output")
 
     def init(self, coordinates: tf.Tensor) -> State:
-        """m = 0 [momenta, n], v = 0 [second moments, n], t = 0."""
+        """m = 0 [momenta, n], v = 0 [second moments, n], t = 0; with growth max v̂_0 = 0 [n], too."""
         n = tf.size(coordinates)
         kept = self.decays.shape[0], self.second_decays.shape[0]
-        return {"m": tf.zeros([kept[0], n]), "v": tf.zeros([kept[1], n]), "t": tf.zeros([])}
+        state = {"m": tf.zeros([kept[0], n]), "v": tf.zeros([kept[1], n]), "t": tf.zeros([])}
+        return {**state, "largest": tf.zeros([n])} if self.growth else state
 
     def update(self, gradients: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
         """Equation 3 for a vector of coordinates."""
@@ -92,7 +106,16 @@ class MomentumMLP(snt.Module, CoordinatewiseOptimizer):
         x = tf.clip_by_value(momenta * tf.math.rsqrt(v_hat[-1]), -SCALE, SCALE)
         output = self._mlp(x, tf.math.log(v_hat), t)
         rate = self.learning_rate * tf.exp(self.rate_range * tanh(output[0]))
-        return -rate * tf.reduce_sum(tanh(output[1:]) * x, axis=0), {"m": m, "v": v, "t": t}
+        update, new = -rate * tf.reduce_sum(tanh(output[1:]) * x, axis=0), {"m": m, "v": v, "t": t}
+        if not self.growth:
+            return update, new
+        largest = tf.maximum(state["largest"], v_hat[0])
+        return update * self._growth(v_hat[0] / largest, t), {**new, "largest": largest}
+
+    def _growth(self, relative: tf.Tensor, t: tf.Tensor) -> tf.Tensor:
+        """What updates are multiplied by once trained [n], from v̂_0 / max v̂_0 [n] and the step's number."""
+        present = relative / (relative + VANISHED)
+        return tf.exp(self.growth * present * tf.math.log1p(tf.minimum(t, GROWTH_ENDS) / GROWTH_BEGINS))
 
     def _mlp(self, x: tf.Tensor, log_v: tf.Tensor, t: tf.Tensor) -> tf.Tensor:
         """(a, w) from sizes of momenta, agreement of neighbours, how the gradients' size changed, and a clock.

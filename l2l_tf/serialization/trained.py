@@ -129,9 +129,18 @@ def load_optimizer(source: str | Path) -> ParameterGroups:
         optimizer = everything(build_optimizer(config))
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
+    load_weights(optimizer, folder)
+    return optimizer
+
+
+def load_weights(optimizer: ParameterGroups, folder: Path) -> None:
+    """Sets φ from a trained optimizer's folder.
+
+    Raises:
+        InputError: its weights are missing, damaged, or another optimizer's.
+    """
     weights = folder / "optimizer.safetensors"
     assign_variables(optimizer, load_arrays(weights), weights)
-    return optimizer
 
 
 def as_tensors(arrays: Mapping[str, np.ndarray]) -> dict[str, tf.Tensor]:
