@@ -1,5 +1,6 @@
 """The suite of models that no optimizer was trained on: its tasks, and the table that is made of its runs."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import tensorflow as tf
 from commands import call
 
 from experiments.results.trained import digest
-from experiments.suite import stored
+from experiments.suite import networks, stored
 from experiments.suite.runs import OPTIMIZERS, Grid, best_rates, measure
 from experiments.suite.stored import is_done, weights_of
 from experiments.suite.table import suite_table, what_works_where
@@ -26,6 +27,7 @@ from experiments.suite.tasks import (
     transformer,
 )
 from l2l_tf import optimizers
+from l2l_tf.data import Images
 from l2l_tf.optimizees import Optimizee
 
 
@@ -151,3 +153,29 @@ def test_runs_of_other_weights_are_made_again(tmp_path: Path) -> None:
     assert not is_done(tmp_path / "other.csv", 3, "ab12")
     assert not is_done(tmp_path / "general.csv", 2, "ab12")
     assert weights_of(OPTIMIZERS["mnist"], Path("results/trained")) == digest(Path("results/trained/mnist"))
+
+
+def test_growths_are_compared_on_training_images_by_the_same_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator, splits = np.random.default_rng(0), []
+    images = generator.integers(256, size=[300, 28, 28, 1]).astype(np.uint8)
+
+    def load(directory: str, split: str) -> Images:
+        splits.append(split)
+        return Images(images, generator.integers(10, size=300).astype(np.int32))
+
+    monkeypatch.setattr(networks, "load_mnist", load)
+    monkeypatch.setattr(networks, "NETWORKS", {"1 x 2 ReLU": (1, 2, "relu", 3.0, 0.0)})
+    shutil.copytree("l2l_tf/pretrained/general", tmp_path / "general")
+    arguments = ["networks", "general", "--trained", str(tmp_path), "--problems", "1"]
+    monkeypatch.setattr("sys.argv", [*arguments, "--growth", "0", "0.5"])
+    networks.main()
+    monkeypatch.setattr("sys.argv", arguments)
+    networks.main()
+    assert splits == ["train", "test"]
+    growths = pd.read_csv(tmp_path / "general/growth.csv")
+    assert list(growths.growth) == [0.0, 0.5]
+    assert growths.at_1000.nunique() == 2
+    table = pd.read_csv(tmp_path / "general/networks.csv")
+    assert (list(table.holds_200), list(table.holds_1000)) == ([True], [False])

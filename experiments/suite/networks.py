@@ -3,20 +3,24 @@
 The networks of the paper's figures 5 and 6 at the released code's deviation of θ_0, 0.01, which leaves deep ones on a
 plateau at first; test images, means over the steps 191 to 200 and 991 to 1,000. The bars are the best of ADAM at rates
 of 3e-3, 1e-2 and 3e-2, of RNNprop's published weights, and of a first sketch of a general optimizer.
+
+`--growth 0 0.25 0.5` instead compares values of `MomentumMLP`'s growth, on training images: how `general`'s was chosen.
 """
 
 import argparse
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
 from l2l_tf import seeds
-from l2l_tf.data import load_mnist
+from l2l_tf.data import Images, load_mnist
 from l2l_tf.files import write_whole
 from l2l_tf.optimizees import SonnetClassifier, mlp
-from l2l_tf.optimizers import ParameterGroups
-from l2l_tf.serialization.trained import load_optimizer
+from l2l_tf.optimizers import ParameterGroups, everything
+from l2l_tf.serialization.plain_yaml import read_yaml
+from l2l_tf.serialization.trained import build_optimizer, load_optimizer, load_weights
 from l2l_tf.unroll import rollout, start
 from l2l_tf.xla import compiled
 
@@ -29,15 +33,15 @@ NETWORKS = {  # layers, units, activation, bars at 200 and 1,000
 }
 
 
-def measure(optimizer: ParameterGroups, directory: str, problems: int) -> pd.DataFrame:
+def measure(optimizer: ParameterGroups, images: Images, stream: str, problems: int) -> pd.DataFrame:
     """One row per network: its losses at both horizons, and whether they reach the bars."""
-    images, rows = load_mnist(directory, "test"), []
+    rows = []
     for name, (layers, units, activation, *bars) in NETWORKS.items():
         optimizee = SonnetClassifier(partial(mlp, layers, units, activation), images, compile=True)
         run = compiled(rollout)
         losses = []
         for k in range(problems):
-            begin = start(optimizee, optimizer, seeds.problem_keys(0, "test", [k]))
+            begin = start(optimizee, optimizer, seeds.problem_keys(0, stream, [k]))
             curve = run(optimizee, optimizer, begin, 0, 1000, record=False).losses.numpy()[:, 0]
             losses.append([curve[191:201].mean(), curve[991:1001].mean()])
         at_200, at_1000 = pd.DataFrame(losses).mean()
@@ -48,17 +52,39 @@ def measure(optimizer: ParameterGroups, directory: str, problems: int) -> pd.Dat
     )
 
 
+def with_growth(folder: Path, growth: float) -> ParameterGroups:
+    """A trained `MomentumMLP` with another growth."""
+    config = read_yaml(folder / "optimizer.yaml")
+    optimizer = everything(build_optimizer({**config, "growth": growth}))
+    load_weights(optimizer, folder)
+    return optimizer
+
+
+def compared(folder: Path, growths: Sequence[float], directory: str, problems: int) -> pd.DataFrame:
+    """One row per growth and network, on training images: columns growth, network, at_200, at_1000."""
+    images, tables = load_mnist(directory, "train"), []
+    for growth in growths:
+        table = measure(with_growth(folder, growth), images, "validation", problems)
+        tables.append(table[["network", "at_200", "at_1000"]].assign(growth=growth))
+    return pd.concat(tables)[["growth", "network", "at_200", "at_1000"]]
+
+
 def main() -> None:
-    """Writes `networks.csv` into the trained optimizer's folder."""
+    """Writes `networks.csv`, or `growth.csv`, into the trained optimizer's folder."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", help="of a trained optimizer's folder")
     parser.add_argument("--trained", default="results/trained", type=Path)
     parser.add_argument("--data", default="data")
     parser.add_argument("--problems", default=5, type=int)
+    parser.add_argument("--growth", type=float, nargs="+", help="values to compare on training images")
     arguments = parser.parse_args()
     folder = arguments.trained / arguments.name
-    table = measure(load_optimizer(folder), arguments.data, arguments.problems)
-    write_whole(folder / "networks.csv", table.to_csv(index=False, float_format="%.4g").encode())
+    if arguments.growth:
+        name, table = "growth", compared(folder, arguments.growth, arguments.data, arguments.problems)
+    else:
+        images = load_mnist(arguments.data, "test")
+        name, table = "networks", measure(load_optimizer(folder), images, "test", arguments.problems)
+    write_whole(folder / f"{name}.csv", table.to_csv(index=False, float_format="%.4g").encode())
 
 
 if __name__ == "__main__":

@@ -38,8 +38,8 @@ class MomentumMLP(snt.Module, CoordinatewiseOptimizer):
 
         (1 + min(t, 1000) / 50)^(p c),   c = v̂_0 / (v̂_0 + 0.003 max v̂_0)
 
-    where v̂_0 is the fastest second moment: c is near 1, and near 0 where gradients have vanished, where larger steps would
-    do harm.
+    where v̂_0 is the fastest second moment: c is near 1, and near 0 where gradients have vanished, since larger steps do
+    harm there.
 
     Args:
         decays: β_k; m_0, with decay 0, is the gradient itself and comes first.
