@@ -21,7 +21,7 @@ OPTIMIZERS: dict[str, CoordinatewiseOptimizer] = {
     "MLP of 8": MomentumMLP(hidden=(8,)),
     "MLP of 16": MomentumMLP(hidden=(16,)),
     "MLP of 8, 8": MomentumMLP(hidden=(8, 8)),
-    "MLP of 16, 16 (general)": MomentumMLP(),
+    "MLP of 16, 16 (general)": MomentumMLP(growth=0.5),
     "LSTM of 8": CoordinatewiseLSTM((8,), LogAndSign()),
     "LSTM of 20, 20 (the paper's)": CoordinatewiseLSTM((20, 20), LogAndSign()),
     "RNNprop": RNNprop(),
