@@ -29,6 +29,7 @@ import pytest
 import yaml
 from commands import call
 
+from experiments.results.trained import digest
 from experiments.results.trainings import one_training
 from l2l_tf.errors import InputError
 from l2l_tf.files import load_arrays, save_arrays
@@ -258,6 +259,23 @@ def test_a_finished_training_started_again_changes_nothing(
     assert trainings["again"].status == 0
     assert "after 240 meta-updates" in trainings["again"].out
     assert files_below(folder / "again") == files_below(whole)
+
+
+def test_what_changes_once_an_optimizer_is_trained_leaves_its_weights_and_is_in_its_record(tmp_path: Path) -> None:
+    general = [*QUICK, "optimizer=general", f"hydra.run.dir={tmp_path / 'run'}"]
+    refused = train([*general, "+once_trained.growth=-1"])
+    assert refused.status == 1
+    assert "growth=-1" in refused.err
+    assert not (tmp_path / "run").exists()
+    assert train(general).status == 0
+    before = results_of(tmp_path / "run")
+    assert train([*general, "+once_trained.growth=0.5"]).status == 0
+    after = results_of(tmp_path / "run")
+    assert {name for name in before if before[name] != after[name]} == {"optimizer.yaml"}
+    assert load_optimizer(tmp_path / "run").groups[0].optimizer.growth == 0.5
+    record = yaml.safe_load((tmp_path / "run" / "provenance.yaml").read_text())
+    assert record["trained"] == digest(tmp_path / "run")
+    assert record["config"]["once_trained"] == {"growth": 0.5}
 
 
 def test_different_optimizers_for_different_variables_train_from_configuration_alone(
