@@ -15,16 +15,15 @@ from functools import partial
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from experiments.benchmarks.stages import add_stages
-from experiments.composition.build import build, meta_training, once_trained, plain
+from experiments.composition.build import check_once_trained, meta_training, plain
 from experiments.composition.cli import command, default_threads
 from experiments.composition.labels import check_training_labels
 from experiments.results.trainings import Training, fingerprint, one_training
 from l2l_tf.meta.checkpoint import Checkpoint
 from l2l_tf.meta.trainer import Trainer
-from l2l_tf.optimizers import everything
 from l2l_tf.stages import seconds, stage
 
 
@@ -36,8 +35,8 @@ def train(config: DictConfig, folder: Path) -> Checkpoint:
     """
     check_training_labels(config.name, config.optimizee, config.panels)
     resolved = plain(config)
-    everything(build(OmegaConf.create({"optimizer": once_trained(resolved)}).optimizer))  # refused before the training
     trainer = Trainer(*meta_training(config), folder=folder, fingerprint=fingerprint(resolved))
+    check_once_trained(config)
     with one_training(folder, trainer.fingerprint):
         training = Training(folder, resolved)
         training.write_config(_overrides())

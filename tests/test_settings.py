@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from experiments.calibration import runs as calibration
 from experiments.composition import schema
-from experiments.composition.build import build, once_trained, plain, training_optimizee, tuning_optimizee
+from experiments.composition.build import build, check_once_trained, training_optimizee, tuning_optimizee
 from experiments.composition.cli import folder_name
 from experiments.composition.panel import panel_of
 from experiments.results.making import Maker
@@ -90,7 +90,7 @@ def prepare(name: str, config: DictConfig, key: str) -> None:
     if name == "train" and part == "optimizer":
         everything(build(config.optimizer))
     if name == "train" and part == "once_trained":
-        everything(build(OmegaConf.create(once_trained(plain(config)))))
+        check_once_trained(config)
     if name == "train" and part == "schedule":
         instance_of("schedule", build(config.schedule), Schedule)
     if part == "panel" and config.panel is not None:

@@ -122,6 +122,16 @@ def once_trained(config: Mapping[str, Any]) -> dict[str, Any]:
     return {**config["optimizer"], **config["once_trained"]}
 
 
+def check_once_trained(config: DictConfig) -> None:
+    """Builds that optimizer.
+
+    Raises:
+        InputError: `once_trained` has a key or a value that the optimizer cannot have.
+    """
+    if config.once_trained:
+        build(OmegaConf.create({"once_trained": once_trained(plain(config))}).once_trained)
+
+
 class MetaTraining(NamedTuple):
     """What a training's configuration describes, in the order in which `Trainer` and `Examiner` take it."""
 

@@ -116,8 +116,8 @@ class Training:
     def finish(self, checkpoint: Checkpoint) -> None:
         """Lets a training that had already ended follow what `once_trained` says now."""
         record = dict(read_record(self.folder / RECORD))
-        self._save_optimizer(checkpoint)
-        if record["trained"] != digest(self.folder):
+        if record["config"].get("once_trained", {}) != portable(self.config["once_trained"]):
+            self._save_optimizer(checkpoint)
             record |= {"trained": digest(self.folder), "config": portable(self.config)}
             write_whole(self.folder / RECORD, write_yaml(record))
 
