@@ -33,6 +33,7 @@ from experiments.results.trained import digest
 from experiments.results.trainings import one_training
 from l2l_tf.errors import InputError
 from l2l_tf.files import load_arrays, save_arrays
+from l2l_tf.optimizers import MomentumMLP
 from l2l_tf.serialization.trained import load_optimizer
 
 ROOT = Path(__file__).parent.parent
@@ -272,7 +273,9 @@ def test_what_changes_once_an_optimizer_is_trained_leaves_its_weights_and_is_in_
     assert train([*general, "+once_trained.growth=0.5"]).status == 0
     after = results_of(tmp_path / "run")
     assert {name for name in before if before[name] != after[name]} == {"optimizer.yaml"}
-    assert load_optimizer(tmp_path / "run").groups[0].optimizer.growth == 0.5
+    trained = load_optimizer(tmp_path / "run").groups[0].optimizer
+    assert isinstance(trained, MomentumMLP)
+    assert trained.growth == 0.5
     record = yaml.safe_load((tmp_path / "run" / "provenance.yaml").read_text())
     assert record["trained"] == digest(tmp_path / "run")
     assert record["config"]["once_trained"] == {"growth": 0.5}
