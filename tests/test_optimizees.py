@@ -210,6 +210,13 @@ def test_initial_means_shift_the_parameters_that_a_pattern_names() -> None:
         np.testing.assert_allclose(params[name] - plain[name], mean, atol=1e-6)
 
 
+def test_initial_deviations_replace_the_one_of_the_parameters_that_a_pattern_names() -> None:
+    classifier = tiny_classifier(initial_deviations={"linear_1/w": 0.14})
+    params, plain = classifier.init(seed(0, 0)), tiny_classifier().init(seed(0, 0))
+    for name, ratio in {"linear_0/w": 1.0, "linear_0/b": 1.0, "linear_1/w": 14.0, "linear_1/b": 1.0}.items():
+        np.testing.assert_allclose(params[name], ratio * plain[name], rtol=1e-5)
+
+
 def test_the_loss_is_the_mean_cross_entropy_of_the_drawn_images() -> None:
     data = Images(np.full([10, 4, 4, 1], 255, np.uint8), np.full(10, 2, np.int32))  # whichever images are drawn
     classifier = tiny_classifier(data=data, initial_deviation=0.5)

@@ -164,7 +164,7 @@ ACCEPTED: dict[str, tuple[Any, ...]] = {
     **dict.fromkeys(("panels", "trust"), (*NONE, [], ["a"])),  # looked up later, before anything runs
     **dict.fromkeys(("low", "high"), POSITIVE),
     **dict.fromkeys(("tasks", "optimizers"), ([],)),
-    **dict.fromkeys(("deviations", "targets"), LISTS),
+    **dict.fromkeys(("deviations", "between", "targets"), LISTS),
     **dict.fromkeys(("schedules", "networks", "baselines"), ({},)),
     "variants": (*NONE, {}),
     **{f"networks.{panel}": ({},) for panel in ("4-centre", "5-left", "5-centre", "5-right")},  # changes: none

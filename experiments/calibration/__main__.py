@@ -20,16 +20,22 @@ def write(folder: Path, name: str, table: pd.DataFrame) -> None:
 
 @command("calibration")
 def main(config: DictConfig) -> None:
-    """Writes `deviations.csv`, its `summary.csv` and `variants.csv` to the folder `results`."""
+    """Writes `deviations.csv`, its `summary.csv`, `between.csv` and `variants.csv` to the folder `results`."""
     check(config)
     settings, folder = plain(config), Path(config.results)
-    distances = pd.DataFrame(runs(config, settings["baselines"], settings["deviations"]))
+    panels, baselines = list(settings["networks"]), settings["baselines"]
+    distances = pd.DataFrame(runs(config, panels, baselines, settings["deviations"]))
     write(folder, "deviations", distances)
     write(folder, "summary", summary(distances))
     chosen = nearest(distances)
     print(f"initial deviation {chosen}: its baselines are nearest to the paper's")
+    config.optimizee.initial_deviation = chosen
+    if settings["between"]:
+        distances = pd.DataFrame(runs(config, ["5-centre"], baselines, settings["between"], "linear_1/w"))
+        write(folder, "between", distances)
+        print(f"between the hidden layers {nearest(distances)}")
     if settings["variants"]:
-        write(folder, "variants", pd.DataFrame(runs(config, settings["variants"], [chosen])))
+        write(folder, "variants", pd.DataFrame(runs(config, panels, settings["variants"], [chosen])))
 
 
 if __name__ == "__main__":

@@ -51,8 +51,14 @@ def network(config: DictConfig, panel: Any) -> Any:
     return optimizee
 
 
-def runs(config: DictConfig, baselines: Mapping[str, Mapping[str, Any]], deviations: Sequence[float]) -> Iterator[Row]:
-    """Tunes every baseline on every panel at every deviation.
+def runs(
+    config: DictConfig,
+    panels: Sequence[str],
+    baselines: Mapping[str, Mapping[str, Any]],
+    deviations: Sequence[float],
+    parameters: str = "*",
+) -> Iterator[Row]:
+    """Tunes every baseline on every panel at every deviation of the parameters that the pattern names.
 
     Yields:
         deviation, panel, optimizer; `of`, the paper's optimizer that it is held against; the chosen learning_rate and
@@ -61,16 +67,17 @@ def runs(config: DictConfig, baselines: Mapping[str, Mapping[str, Any]], deviati
     """
     settings = config.tuning
     steps, window, seed = int(config.steps), int(config.window), int(config.seed)
-    for panel in config.networks:
+    for panel in panels:
         optimizee = network(config, panel)
-        optimizee.initial_deviation = tf.Variable(0.0, trainable=False)  # one program serves all deviations
-        paper = paper_curves(str(panel))
+        drawn = tf.Variable(0.0, trainable=False)  # one program serves all deviations
+        optimizee.initial_deviations = {parameters: drawn}
+        paper = paper_curves(panel)
         for name, baseline in baselines.items():
             make = partial(at_rate, tuple(baseline["make"].items()))
             curves_of = partial(rate_curves, optimizee, make, seed=seed, stream="validation")
             theirs = paper[paper.optimizer == baseline["of"]]
             for deviation in deviations:
-                optimizee.initial_deviation.assign(deviation)
+                drawn.assign(deviation)
                 curves: dict[float, np.ndarray] = {}
 
                 def run(

@@ -10,7 +10,7 @@ from l2l_tf.errors import InputError
 PAPER = Path(__file__).resolve().parent.parent.parent / "results" / "paper"
 # Panels of ours whose curves in the paper have another name: its text says Gaussian quadratics, its curves say uniform;
 # those on training images are its panels too.
-THEIRS = {"4-left-uniform": "4-left", "4-left": None, "5-centre-0.03": "5-centre"}
+THEIRS = {"4-left-uniform": "4-left", "4-left": None, "5-centre-0.14": "5-centre"}
 
 
 def paper_curves(panel: str, folder: Path = PAPER) -> pd.DataFrame:

@@ -24,6 +24,7 @@ class SonnetClassifier(Optimizee):
         data: the images to draw minibatches from, with replacement.
         batch_size: images in a minibatch, 128 in the paper.
         initial_deviation: standard deviation of θ_0's IID Gaussian entries, 0.01 in the released code.
+        initial_deviations: others by parameter-name pattern, where one matches.
         initial_means: means of θ_0 by parameter-name pattern, 0 where none matches; 1 for batch norm's scale, say.
         vectorize, compile: see `Optimizee`.
         arguments: what else the module is called with, such as `is_training: true`.
@@ -40,6 +41,7 @@ class SonnetClassifier(Optimizee):
         data: Images,
         batch_size: int = 128,
         initial_deviation: float = 0.01,
+        initial_deviations: Mapping[str, float] | None = None,
         initial_means: Mapping[str, float] | None = None,
         vectorize: bool = False,
         compile: bool = False,
@@ -48,7 +50,10 @@ class SonnetClassifier(Optimizee):
     ):
         self.batch_size = at_least("batch_size", batch_size, 1)
         self.initial_deviation = at_least("initial_deviation", initial_deviation, 0.0)
-        self.initial_means = _means("initial_means", initial_means)
+        self.initial_deviations = _by_pattern("initial_deviations", initial_deviations)
+        for pattern, deviation in self.initial_deviations.items():
+            at_least(f"initial_deviations.{pattern}", deviation, 0.0)
+        self.initial_means = _by_pattern("initial_means", initial_means)
         self.vectorize = boolean("vectorize", vectorize)
         self.compile = boolean("compile", compile)
         instance_of("arguments", arguments or {}, Mapping)
@@ -73,17 +78,18 @@ class SonnetClassifier(Optimizee):
         names = short_names([reference.deref().name for reference in params])
         self._references = dict(zip(names, params, strict=True))
         self.shapes = {name: reference.deref().shape for name, reference in self._references.items()}
-        for pattern in self.initial_means:
-            if not any(fnmatchcase(name, pattern) for name in self.shapes):
-                raise InputError(f"initial_means.{pattern}: matches none of {', '.join(self.shapes)}")
+        for key in ("initial_deviations", "initial_means"):
+            for pattern in getattr(self, key):
+                if not any(fnmatchcase(name, pattern) for name in self.shapes):
+                    raise InputError(f"{key}.{pattern}: matches none of {', '.join(self.shapes)}")
 
     def init(self, seed: tf.Tensor) -> Parameters:
-        """θ_0, IID Gaussian, under the names of the module's variables (`linear_0/w`)."""
+        """θ_0, independent Gaussians, under the names of the module's variables (`linear_0/w`)."""
         params = {}
         for index, (name, shape) in enumerate(self.shapes.items()):
-            mean = next((mean for pattern, mean in self.initial_means.items() if fnmatchcase(name, pattern)), 0.0)
-            draw = tf.random.stateless_normal(shape, seed + tf.constant([0, index]))
-            params[name] = mean + self.initial_deviation * draw
+            mean = _matching(self.initial_means, name, 0.0)
+            deviation = _matching(self.initial_deviations, name, self.initial_deviation)
+            params[name] = mean + deviation * tf.random.stateless_normal(shape, seed + tf.constant([0, index]))
         return params
 
     def problem(self, seed: tf.Tensor) -> Any:
@@ -125,13 +131,18 @@ class SonnetClassifier(Optimizee):
         return tf.cast(images, tf.float32) / 255.0
 
 
-def _means(key: str, means: Mapping[str, float] | None) -> dict[str, float]:
+def _by_pattern(key: str, numbers: Mapping[str, float] | None) -> dict[str, float]:
     """A number for each pattern."""
-    instance_of(key, means or {}, Mapping)
-    for pattern, mean in (means or {}).items():
-        if not is_number(mean):
-            raise InputError(f"{key}.{pattern}={shown(mean)}: must be a finite number")
-    return dict(means or {})
+    instance_of(key, numbers or {}, Mapping)
+    for pattern, number in (numbers or {}).items():
+        if not is_number(number):
+            raise InputError(f"{key}.{pattern}={shown(number)}: must be a finite number")
+    return dict(numbers or {})
+
+
+def _matching(numbers: Mapping[str, float], name: str, otherwise: float) -> float:
+    """The number of the first pattern that the name matches."""
+    return next((number for pattern, number in numbers.items() if fnmatchcase(name, pattern)), otherwise)
 
 
 def _range(key: str, bounds: Sequence[int]) -> tuple[int, int]:
