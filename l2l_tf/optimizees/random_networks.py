@@ -38,7 +38,6 @@ CLASSES = 10
 BATCH = 64
 TABLE, TEACHER = 16, 8  # columns of a synthetic table, hidden units of what makes its targets
 VOCABULARY, LENGTH, EMBEDDING = 16, 10, 24  # of synthetic sequences
-ROWS, COLUMNS, FACTORS = 256, 128, 3  # of a synthetic matrix, and hidden numbers of each row and column
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ class Kind:
 
 
 class RandomNetworks(Optimizee):
-    """A small network of a random kind on random data: MLPs, embeddings, conv nets, attention, recurrence.
+    """A small network of a random kind on random data: MLPs on images and tables, conv nets, attention, recurrence.
 
     Args:
         data: MNIST's and CIFAR-10's images, as `load_small_images` gives them.
@@ -206,27 +205,8 @@ def _table_loss(tensors: Tensors, problem: Problem, optimizee: RandomNetworks, s
     teacher = tf.random.stateless_normal([TABLE, TEACHER], problem["seed"] + tf.constant([0, 90]), alg="philox")
     readout = tf.random.stateless_normal([TEACHER, CLASSES], problem["seed"] + tf.constant([0, 91]), alg="philox")
     targets = tf.tanh(x @ teacher / 2.0) @ readout / 3.0
-    return _regression_or_classification(_mlp(x * problem["gain"], tensors, problem, 64), targets, problem, seed)
-
-
-def _pairs_loss(tensors: Tensors, problem: Problem, optimizee: RandomNetworks, seed: tf.Tensor) -> tf.Tensor:
-    """Entries of a matrix, by embeddings of row and column and an MLP: most rows have no gradient in a step."""
-    del optimizee
-    of_rows, of_columns, *rest = tensors
-    draw = tf.random.stateless_uniform([BATCH, 2], seed, alg="philox")
-    pairs = tf.cast(draw * tf.math.ceil(problem["width"] * [ROWS, COLUMNS]), tf.int32)
-    hidden = tf.random.stateless_normal([ROWS + COLUMNS, FACTORS], problem["seed"] + tf.constant([0, 93]), alg="philox")
-    readout = tf.random.stateless_normal([FACTORS, CLASSES], problem["seed"] + tf.constant([0, 94]), alg="philox")
-    targets = tf.tanh(tf.gather(hidden, pairs[:, 0]) * tf.gather(hidden, ROWS + pairs[:, 1])) @ readout
-    x = tf.concat([tf.gather(of_rows, pairs[:, 0]), tf.gather(of_columns, pairs[:, 1])], axis=1)
-    return _regression_or_classification(_mlp(x, rest, problem, 48), targets, problem, seed)
-
-
-def _regression_or_classification(
-    outputs: tf.Tensor, targets: tf.Tensor, problem: Problem, seed: tf.Tensor
-) -> tf.Tensor:
-    """As the problem says: of the first column, with noise; of all columns; or of which one is largest."""
     noise = 0.1 * tf.random.stateless_normal([BATCH], seed + tf.constant([0, 1 << 20]), alg="philox")
+    outputs = _mlp(x * problem["gain"], tensors, problem, 64)
     one = (outputs[:, 0] - targets[:, 0] - noise) ** 2
     all_columns = tf.reduce_mean((outputs - targets) ** 2, axis=1)
     classes = _cross_entropy(tf.argmax(targets, axis=1, output_type=tf.int32), outputs)
@@ -299,7 +279,6 @@ _E = EMBEDDING
 KINDS = {
     "images": Kind(_mlp_shapes(PIXELS, 48, 3), _images_loss),
     "table": Kind(_mlp_shapes(TABLE, 64, 2), _table_loss),
-    "pairs": Kind([[ROWS, 12], [COLUMNS, 12], *_mlp_shapes(24, 48, 1)], _pairs_loss),
     "conv": Kind(
         [[3, 3, 3, 16], [16], [16], [3, 3, 16, 24], [24], [24], [2 * 2 * 24, CLASSES], [CLASSES]], _conv_loss, (2, 5)
     ),
