@@ -11,6 +11,8 @@ from experiments.composition.build import plain
 from experiments.composition.cli import command
 from l2l_tf.files import write_whole
 
+TWO_LAYERS, BETWEEN = "5-centre", "linear_1/w"  # the network of two hidden layers, its weights from one to the other
+
 
 def write(folder: Path, name: str, table: pd.DataFrame) -> None:
     """A table as `<folder>/<name>.csv`."""
@@ -30,8 +32,8 @@ def main(config: DictConfig) -> None:
     chosen = nearest(distances)
     print(f"initial deviation {chosen}: its baselines are nearest to the paper's")
     config.optimizee.initial_deviation = chosen
-    if settings["between"]:
-        distances = pd.DataFrame(runs(config, ["5-centre"], baselines, settings["between"], "linear_1/w"))
+    if settings["between"] and TWO_LAYERS in panels:
+        distances = pd.DataFrame(runs(config, [TWO_LAYERS], baselines, settings["between"], BETWEEN))
         write(folder, "between", distances)
         print(f"between the hidden layers {nearest(distances)}")
     if settings["variants"]:

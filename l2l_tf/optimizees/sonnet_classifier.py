@@ -78,8 +78,9 @@ class SonnetClassifier(Optimizee):
         names = short_names([reference.deref().name for reference in params])
         self._references = dict(zip(names, params, strict=True))
         self.shapes = {name: reference.deref().shape for name, reference in self._references.items()}
-        for key in ("initial_deviations", "initial_means"):
-            for pattern in getattr(self, key):
+        by_pattern = {"initial_deviations": self.initial_deviations, "initial_means": self.initial_means}
+        for key, numbers in by_pattern.items():
+            for pattern in numbers:
                 if not any(fnmatchcase(name, pattern) for name in self.shapes):
                     raise InputError(f"{key}.{pattern}: matches none of {', '.join(self.shapes)}")
 
