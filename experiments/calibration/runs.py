@@ -5,13 +5,14 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import tensorflow as tf
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
 from experiments.composition.build import build_optimizee
-from experiments.reports.paper import distance, paper_curves
-from l2l_tf.checks import instance_of
+from experiments.reports.paper import distance, paper_curves, points_mean
+from l2l_tf.checks import instance_of, one_of
 from l2l_tf.errors import InputError
 from l2l_tf.evaluation.bulk import rate_curves
 from l2l_tf.evaluation.tuning_rule import tune
@@ -25,8 +26,10 @@ def check(config: DictConfig) -> None:
     """Builds every network and every baseline, so that what is wrong shows before the first one runs.
 
     Raises:
-        InputError: one cannot be built; says which.
+        InputError: one cannot be built, or a panel has no network; says which.
     """
+    for panel in config.panels:
+        one_of("panels", panel, config.networks)
     for panel in config.networks:
         try:
             network(config, panel)
@@ -44,7 +47,7 @@ def check(config: DictConfig) -> None:
 
 def network(config: DictConfig, panel: Any) -> Any:
     """A panel's optimizee, a `SonnetClassifier`."""
-    variant = OmegaConf.merge(config.optimizee, {"module": config.networks[panel]})
+    variant = OmegaConf.merge(config.optimizee, config.networks[panel])
     assert isinstance(variant, DictConfig)
     optimizee = build_optimizee(variant, config.split)
     instance_of("optimizee", optimizee, SonnetClassifier)
@@ -90,6 +93,7 @@ def runs(
                 rates = tune(run, baseline["low"], baseline["high"], **settings)
                 best = rates[rates.chosen].iloc[0]
                 mean = curves[best.learning_rate].mean(axis=0)
+                points = pd.Series(mean).rolling(points_mean(panel)).mean().to_numpy()
                 row = {
                     "deviation": deviation,
                     "panel": panel,
@@ -100,8 +104,8 @@ def runs(
                     "first_loss": float(mean[0]),
                     "final_loss": float(mean[-window:].mean()),
                     "paper_first_loss": float(theirs.loss.iloc[0]),
-                    "paper_final_loss": float(theirs.loss.iloc[-window:].mean()),
-                    "distance": distance(np.arange(steps + 1), mean, theirs),
+                    "paper_final_loss": float(theirs.loss.iloc[-(window // points_mean(panel)) :].mean()),
+                    "distance": distance(np.arange(steps + 1), points, theirs),
                 }
                 tqdm.write(", ".join(f"{key} {value}" for key, value in row.items()))
                 yield row

@@ -278,7 +278,7 @@ class Calibration(Training):
     results: Path
     deviations: list[Above0]
     between: list[Above0]
-    networks: dict[Literal["4-centre", "5-left", "5-centre", "5-right"], Changes]
+    networks: dict[Literal["4-centre", "5-left", "5-centre", "5-right", "7-left", "7-centre", "7-right"], Changes]
     split: Literal["train", "validation"]
     steps: Positive
     window: Positive
