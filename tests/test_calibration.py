@@ -1,6 +1,7 @@
 """`python -m experiments.calibration` in miniature: its tables, and that their distances are those of the real runs."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,7 +33,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for part in ("train", "t10k"):
         (folder / "mnist" / f"{part}-images-idx3-ubyte").write_bytes(to_idx(images[..., 0]))
         (folder / "mnist" / f"{part}-labels-idx1-ubyte").write_bytes(to_idx(labels))
-    arrays = {
+    arrays: dict[str, Any] = {
         f"{part}_{what}": array
         for part in ("train", "test")
         for what, array in (("images", images), ("labels", labels))

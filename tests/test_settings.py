@@ -168,6 +168,7 @@ ACCEPTED: dict[str, tuple[Any, ...]] = {
     **dict.fromkeys(("schedules", "networks", "baselines"), ({},)),
     "variants": (*NONE, {}),
     **{f"networks.{panel}": ({},) for panel in ("4-centre", "5-left", "5-centre", "5-right")},  # changes: none
+    **{f"networks.{panel}.module": ({},) for panel in ("5-left", "5-centre", "5-right")},
     **{f"schedules.{name}": ({},) for name in ("plain", "eighth", "eighth.replay")},
     **dict.fromkeys(("optimizees", "sets", "claims", "unseen_labels"), ([],)),
     "short_runs": ({},),  # refused where it is used

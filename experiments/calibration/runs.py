@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import tensorflow as tf
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from tqdm import tqdm
 
 from experiments.composition.build import build_optimizee
@@ -47,9 +47,7 @@ def check(config: DictConfig) -> None:
 
 def network(config: DictConfig, panel: Any) -> Any:
     """A panel's optimizee, a `SonnetClassifier`."""
-    variant = OmegaConf.merge(config.optimizee, config.networks[panel])
-    assert isinstance(variant, DictConfig)
-    optimizee = build_optimizee(variant, config.split)
+    optimizee = build_optimizee(config.optimizee, config.split, config.networks[panel])
     instance_of("optimizee", optimizee, SonnetClassifier)
     return optimizee
 
