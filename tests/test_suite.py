@@ -11,7 +11,7 @@ import tensorflow as tf
 from commands import call
 
 from experiments.results.trained import digest
-from experiments.suite import networks, stored
+from experiments.suite import ends, networks, stored
 from experiments.suite.runs import OPTIMIZERS, Grid, best_rates, measure
 from experiments.suite.stored import is_done, weights_of
 from experiments.suite.table import suite_table, what_works_where
@@ -26,9 +26,10 @@ from experiments.suite.tasks import (
     sums,
     transformer,
 )
-from l2l_tf import optimizers
+from l2l_tf import optimizers, seeds
 from l2l_tf.data import Images
 from l2l_tf.optimizees import Optimizee
+from l2l_tf.optimizers import everything
 
 
 def some_runs() -> pd.DataFrame:
@@ -143,6 +144,31 @@ def test_the_start_is_the_loss_of_the_first_parameters_on_the_same_minibatches()
     rows = measure(task, Grid(optimizers.Adam, (1e-3,)), Path("results/trained"), 2, 100)
     assert set(rows.stream) == {"validation", "test"}
     np.testing.assert_allclose(rows.start, rows.loss, rtol=1e-6)
+
+
+def test_ends_are_the_mean_over_all_examples_before_and_after_the_suites_own_runs() -> None:
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=[51, 1]).astype("f4")
+    data = x, (3.0 * x + 0.1 * generator.normal(size=[51, 1])).astype("f4")
+    task = Task({"w": (1, 1)}, lambda params, x: x @ params["w"], lambda y, x: (y - x)[:, 0] ** 2, data, 5)
+    found = list(ends.ends(task, everything(optimizers.SGD(0.1)), [0, 3], 200))
+    assert [row[:2] for row in found] == [(0, 100), (3, 100)]  # 200 is none of the suite's horizons
+    first = task.init(seeds.stateless_seed(seeds.problem_keys(0, "test", [3])[:, seeds.INIT], 0)[0])
+    np.testing.assert_allclose(found[1][2], np.mean((data[1] - x * first["w"].numpy())[:50] ** 2), rtol=1e-5)
+    learned = np.sum(x[:50] * data[1][:50]) / np.sum(x[:50] ** 2)
+    np.testing.assert_allclose(found[1][3], np.mean((data[1] - x * learned)[:50] ** 2), rtol=0.5)
+
+
+def test_the_command_of_ends_stores_general_and_adam(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree("l2l_tf/pretrained/general", tmp_path / "trained/general")
+    monkeypatch.setattr(
+        "sys.argv", ["ends", "--results", str(tmp_path), "--tasks", "regression", "--seeds", "1", "--steps", "100"]
+    )
+    ends.main()
+    table = pd.read_csv(tmp_path / "tables/general_ends.csv")
+    assert list(table.optimizer) == ["general", "Adam default"]
+    assert (table.end < table.start).all()
+    assert (tmp_path / "tables/general_ends.provenance.yaml").exists()
 
 
 def test_runs_of_other_weights_are_made_again(tmp_path: Path) -> None:

@@ -46,6 +46,20 @@ class Task(Optimizee):
         """The mean loss of the minibatch that `seed` draws."""
         del problem
         rows = tf.random.stateless_uniform([self.batch], seed, 0, len(self.inputs), tf.int32, alg="philox")
+        return self._of(params, rows)
+
+    def loss_of_all(self, params: Parameters) -> tf.Tensor:
+        """The mean loss of all minibatches of successive examples; what does not fill one is left out."""
+        minibatches = len(self.inputs) // self.batch
+        return tf.reduce_mean(
+            tf.map_fn(
+                lambda k: self._of(params, k * self.batch + tf.range(self.batch)),
+                tf.range(minibatches),
+                fn_output_signature=tf.float32,
+            )
+        )
+
+    def _of(self, params: Parameters, rows: tf.Tensor) -> tf.Tensor:
         outputs = self.forward(params, tf.gather(self.inputs, rows))
         return tf.reduce_mean(self.of_example(tf.gather(self.targets, rows), outputs))
 
