@@ -23,8 +23,8 @@ from l2l_tf.meta import Schedule
 from l2l_tf.optimizees import SonnetClassifier
 from l2l_tf.optimizers import ParameterGroups, everything
 
-SUBSETS = {"cifar10_sub5": 5, "cifar10_sub2": 2}
-EXPERIMENTS = ["cifar10", *SUBSETS, "cifar10_single"]
+SUBSETS = {"cifar10_sub5": 5, "cifar10_sub2": 2, "cifar10_gaussian_sub5": 5, "cifar10_gaussian_sub2": 2}
+EXPERIMENTS = ["cifar10", *SUBSETS, "cifar10_gaussian", "cifar10_single"]
 NAMES = [
     *(f"conv_{k}/{kind}" for k in range(3) for kind in "wb"),
     *(f"batch_norm_{k}/{kind}" for k in range(4) for kind in ("scale", "offset")),
@@ -51,7 +51,7 @@ def test_sub_trains_on_exactly_the_labels_that_its_panel_lacks(experiment: str, 
     panel, tested = only_panel(config)
     assert sorted([*tested.data.labels, *config.optimizee.data.labels]) == sorted(CLASSES)
     assert len(tested.data.labels) == count
-    assert panel.learned == {"LSTM": "cifar10", "LSTM-sub": experiment}
+    assert panel.learned == {"LSTM": experiment.rpartition("_sub")[0], "LSTM-sub": experiment}
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
@@ -63,8 +63,17 @@ def test_there_is_a_logit_for_each_label(experiment: str) -> None:
 
 def test_the_panels_have_the_papers_protocol() -> None:
     panels = [only_panel(composed(experiment))[0] for experiment in EXPERIMENTS]
-    assert [panel.name for panel in panels] == ["7-left", "7-centre", "7-right", "cifar10-single"]
+    names = ["7-left", "7-centre", "7-right"]
+    assert {panel.name for panel in panels} == {*names, *(f"{name}-gaussian" for name in names), "cifar10-single"}
     assert all((panel.steps, panel.problems, panel.window) == (1000, 20, 100) for panel in panels)
+
+
+@pytest.mark.parametrize("experiment", [name for name in EXPERIMENTS if "gaussian" in name])
+def test_every_parameter_starts_gaussian_around_0(experiment: str, small_data: Path) -> None:
+    config = composed(experiment, f"data.dir={small_data}", "+optimizee.data.verify=false")
+    scale = training_optimizee(config).init(tf.constant([0, 1]))["batch_norm_0/scale"]
+    assert 0.0 < np.abs(scale).max() < 0.1
+    assert only_panel(config)[1].initial_means is None
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)

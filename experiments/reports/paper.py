@@ -9,8 +9,9 @@ from l2l_tf.errors import InputError
 
 PAPER = Path(__file__).resolve().parent.parent.parent / "results" / "paper"
 # Panels of ours whose curves in the paper have another name: its text says Gaussian quadratics, its curves say uniform;
-# those on training images are its panels too.
+# those on training images are its panels too, and so are those from another start.
 THEIRS = {"4-left-uniform": "4-left", "4-left": None, "5-centre-0.14": "5-centre"}
+THEIRS |= {f"{panel}-gaussian": panel for panel in ("7-left", "7-centre", "7-right")}
 
 
 def paper_curves(panel: str, folder: Path = PAPER) -> pd.DataFrame:

@@ -17,6 +17,7 @@ FIGURES = (  # first what takes longest
     figure_6,
     figure_6_beyond,
     curves.FIGURE_7,
+    curves.FIGURE_7_GAUSSIAN,
     curves.FIGURE_8,
     curves.BEYOND_1000,
     curves.APPENDIX_D,
