@@ -1,6 +1,6 @@
 """Baselines tuned at each initial deviation, and how far their curves are from the paper's."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -75,18 +75,19 @@ def runs(
         paper = paper_curves(panel)
         for name, baseline in baselines.items():
             make = partial(at_rate, tuple(baseline["make"].items()))
-            curves_of = partial(rate_curves, optimizee, make, seed=seed, stream="validation")
+            curves_of = partial(
+                rate_curves, optimizee, make, seed=seed, stream="validation", steps=steps, batch=config.batch
+            )
             theirs = paper[paper.optimizer == baseline["of"]]
             for deviation in deviations:
                 drawn.assign(deviation)
                 curves: dict[float, np.ndarray] = {}
 
                 def run(
-                    rates: list[float], problems: int, curves_of: Any = curves_of, curves: Any = curves
+                    rates: list[float], count: int, curves_of: Any = curves_of, curves: Any = curves
                 ) -> list[float]:
-                    found = curves_of(rates, problems=range(problems), steps=steps, batch=config.batch)
-                    curves |= dict(zip(rates, found, strict=True))
-                    return found[:, :, -window:].mean(axis=(1, 2)).tolist()
+                    more(curves_of, curves, rates, count)
+                    return [float(curves[rate][:, -window:].mean()) for rate in rates]
 
                 rates = tune(run, baseline["low"], baseline["high"], **settings)
                 best = rates[rates.chosen].iloc[0]
@@ -107,6 +108,17 @@ def runs(
                 }
                 tqdm.write(", ".join(f"{key} {value}" for key, value in row.items()))
                 yield row
+
+
+def more(curves_of: Callable[..., np.ndarray], curves: dict[float, np.ndarray], rates: list[float], count: int) -> None:
+    """Adds to `curves`, of each rate [problems, steps + 1], what is missing for so many problems."""
+    unknown = [rate for rate in rates if rate not in curves]
+    if unknown:
+        curves |= dict(zip(unknown, curves_of(unknown, problems=range(count)), strict=True))
+    for rate in rates:
+        if (known := len(curves[rate])) < count:
+            further = curves_of([rate], problems=range(known, count))
+            curves[rate] = np.concatenate([curves[rate], further[0]])
 
 
 def at_rate(constants: tuple[tuple[str, Any], ...], learning_rate: Any) -> Any:

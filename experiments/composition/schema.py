@@ -269,6 +269,7 @@ class CalibrationTuning:
 
     per_decade: Positive
     problems: Positive
+    finals: Positive | None
 
 
 @dataclass
