@@ -9,6 +9,7 @@ import pytest
 import yaml
 from commands import call
 
+from experiments.calibration import runs
 from experiments.reports.paper import paper_curves
 from l2l_tf.data import load_cifar10
 from l2l_tf.data.mnist import to_idx
@@ -42,21 +43,31 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_mnist_has_all_its_tables(data: Path, tmp_path: Path) -> None:
+def test_mnist_has_all_its_tables_and_makes_them_once(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     few = ["panels=[5-centre]", "~baselines.ADAM", "~baselines.RMSprop"]
     short = [*SHORT, "steps=3", "window=1", "batch=2", "tuning.problems=2", "deviations=[0.05,0.5]", "between=[0.2]"]
     assert call("calibration", *short, *few, "variants=null", f"data.dir={data}", f"results={tmp_path}") == ""
     deviations = pd.read_csv(tmp_path / "deviations.csv")
     assert set(deviations) >= DISTANCE_OF
     assert list(zip(deviations.optimizer, deviations.deviation, strict=True)) == [
-        ("SGD", 0.05),
-        ("SGD", 0.5),
         ("NAG", 0.05),
         ("NAG", 0.5),
+        ("SGD", 0.05),
+        ("SGD", 0.5),
     ]
     summary = pd.read_csv(tmp_path / "summary.csv").set_index("deviation")
     np.testing.assert_allclose(summary["mean"], deviations.groupby("deviation").distance.mean(), rtol=1e-5)
     assert list(pd.read_csv(tmp_path / "between.csv").deviation) == [0.2, 0.2]
+    before = {path.name: path.read_bytes() for path in tmp_path.glob("*.csv")}
+    monkeypatch.setattr(runs, "rate_curves", pytest.fail)  # whoever calculates again calls it
+    assert call("calibration", *short, *few, "variants=null", f"data.dir={data}", f"results={tmp_path}") == ""
+    assert {path.name: path.read_bytes() for path in tmp_path.glob("*.csv")} == before
+    monkeypatch.undo()
+    more = [argument.replace("steps=3", "steps=2").replace("[0.05,0.5]", "[0.1]") for argument in short]
+    assert call("calibration", *more, *few, "variants=null", f"data.dir={data}", f"results={tmp_path}") == ""
+    assert set(pd.read_csv(tmp_path / "deviations.csv").deviation) == {0.1}  # other settings: no row of before stays
     record = yaml.safe_load((tmp_path / "between.provenance.yaml").read_text())
     assert record["config"]["between"] == [0.2]
 

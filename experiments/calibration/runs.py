@@ -1,5 +1,6 @@
 """Baselines tuned at each initial deviation, and how far their curves are from the paper's."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -10,7 +11,8 @@ import tensorflow as tf
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from experiments.composition.build import build_optimizee
+from experiments.composition.build import build_optimizee, plain
+from experiments.composition.cli import digest
 from experiments.reports.paper import distance, paper_curves, points_mean
 from l2l_tf.checks import instance_of, one_of
 from l2l_tf.errors import InputError
@@ -52,21 +54,33 @@ def network(config: DictConfig, panel: Any) -> Any:
     return optimizee
 
 
+def settings_of(config: DictConfig, baselines: str, parameters: str) -> str:
+    """A digest of all that a row of `runs` depends on besides its panel, optimizer and deviation."""
+    keys = ("optimizee", "networks", "split", "steps", "window", "tuning", "seed", baselines)
+    settings: dict[str, Any] = {key: plain(config)[key] for key in keys} | {"parameters": parameters}
+    settings["optimizee"]["data"].pop("directory", None)
+    return digest(json.dumps(settings, sort_keys=True))
+
+
 def runs(
     config: DictConfig,
     panels: Sequence[str],
     baselines: Mapping[str, Mapping[str, Any]],
     deviations: Sequence[float],
+    known: pd.DataFrame,
     parameters: str = "*",
 ) -> Iterator[Row]:
     """Tunes every baseline on every panel at every deviation of the parameters that the pattern names.
+
+    Args:
+        known: rows that there are already; the others are made.
 
     Yields:
         deviation, panel, optimizer; `of`, the paper's optimizer that it is held against; the chosen learning_rate and
         how many problems it was run on; first_loss and final_loss (mean over the window), ours and the paper's; and
         the distance.
     """
-    settings = config.tuning
+    done = set(zip(known.deviation, known.panel, known.optimizer, strict=True))
     steps, window, seed = int(config.steps), int(config.window), int(config.seed)
     for panel in panels:
         optimizee = network(config, panel)
@@ -80,6 +94,8 @@ def runs(
             )
             theirs = paper[paper.optimizer == baseline["of"]]
             for deviation in deviations:
+                if (deviation, panel, name) in done:
+                    continue
                 drawn.assign(deviation)
                 curves: dict[float, np.ndarray] = {}
 
@@ -89,7 +105,7 @@ def runs(
                     more(curves_of, curves, rates, count)
                     return [float(curves[rate][:, -window:].mean()) for rate in rates]
 
-                rates = tune(run, baseline["low"], baseline["high"], **settings)
+                rates = tune(run, baseline["low"], baseline["high"], **config.tuning)
                 best = rates[rates.chosen].iloc[0]
                 mean = curves[best.learning_rate].mean(axis=0)
                 points = pd.Series(mean).rolling(points_mean(panel)).mean().to_numpy()
