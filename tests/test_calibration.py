@@ -65,6 +65,10 @@ def test_mnist_has_all_its_tables_and_makes_them_once(
     assert call("calibration", *short, *few, "variants=null", f"data.dir={data}", f"results={tmp_path}") == ""
     assert {path.name: path.read_bytes() for path in tmp_path.glob("*.csv")} == before
     monkeypatch.undo()
+    added = [argument.replace("[0.05,0.5]", "[0.1]") for argument in short]
+    assert call("calibration", *added, *few, "variants=null", f"data.dir={data}", f"results={tmp_path}") == ""
+    assert sorted(set(pd.read_csv(tmp_path / "deviations.csv").deviation)) == [0.05, 0.1, 0.5]
+    assert list(pd.read_csv(tmp_path / "summary.csv").deviation) == [0.1]  # of what was asked for
     more = [argument.replace("steps=3", "steps=2").replace("[0.05,0.5]", "[0.1]") for argument in short]
     assert call("calibration", *more, *few, "variants=null", f"data.dir={data}", f"results={tmp_path}") == ""
     assert set(pd.read_csv(tmp_path / "deviations.csv").deviation) == {0.1}  # other settings: no row of before stays

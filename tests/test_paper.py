@@ -66,6 +66,7 @@ def test_our_losses_stand_beside_the_papers_at_its_last_step() -> None:
     assert leads.lead.item() == pytest.approx(0.5)  # SGD is the best baseline
     assert leads.paper_lead.item() == pytest.approx(0.24486 / 0.32358)
     assert "| 4-centre | 0.7567 | 0.5 | 0.5 | 0.5 |" in paper_markdown(paper_table({}), leads)
+    assert paper_leads({"figure_4_centre": panel_runs("figure_4_centre", {"LSTM": 1.0, "NAG": 1.0})}).empty
 
 
 def test_figure_6_has_nag_at_step_200_and_the_others_at_100() -> None:

@@ -28,7 +28,11 @@ def main(config: DictConfig) -> None:
     def table(name: str, panels: list[str], baselines: str, deviations: list[float], parameters: str = "*") -> Any:
         made_with = settings_of(config, baselines, parameters)
         known = tables.known(name, made_with)
-        return tables.extend(name, made_with, runs(config, panels, settings[baselines], deviations, known, parameters))
+        made = runs(config, panels, settings[baselines], deviations, known, parameters)
+        whole = tables.extend(name, made_with, known, made)
+        return whole[
+            whole.panel.isin(panels) & whole.deviation.isin(deviations)
+        ]  # others may lack panels: not comparable
 
     distances = table("deviations", panels, "baselines", settings["deviations"])
     tables.write("summary", summary(distances))

@@ -10,8 +10,6 @@ import pandas as pd
 from experiments.results.record import provenance, short_revision, write_record
 from experiments.results.tables import read_table, write_table
 
-KEY = ["deviation", "panel", "optimizer"]
-
 
 class Tables:
     """What a calibration stores in its folder: tables, each row with its settings' digest and its revision.
@@ -34,7 +32,7 @@ class Tables:
         """
         path = self.folder / f"{name}.csv"
         if not path.exists():
-            return pd.DataFrame(columns=[*KEY, "settings"])
+            return pd.DataFrame(columns=["deviation", "panel", "optimizer", "settings"])
         table = read_table(path, ["deviation", "distance"], ["panel", "optimizer", "settings"])
         return table[table.settings == settings]
 
@@ -47,12 +45,12 @@ class Tables:
         write_table(self.folder / name, table)
         write_record(self.folder / name, self.config, time.monotonic() - self.began)
 
-    def extend(self, name: str, settings: str, rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
-        """Adds rows to a table, each written when it is made; returns the whole table."""
-        table = self.known(name, settings)
+    def extend(self, name: str, settings: str, known: pd.DataFrame, rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+        """Adds rows to those that are known, and writes the table after each; returns the whole."""
+        table = known
         for row in rows:
             new = pd.DataFrame([{**row, "settings": settings, "revision": self.revision}])
             table = pd.concat([table, new]) if len(table) else new
-            table = table.drop_duplicates(KEY, keep="last").sort_values(["panel", "optimizer", "deviation"])
+            table = table.sort_values(["panel", "optimizer", "deviation"])
             self.write(name, table)
-        return table.reset_index(drop=True)
+        return table

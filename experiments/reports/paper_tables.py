@@ -71,7 +71,7 @@ def figure_6_points(runs: PanelRuns) -> pd.DataFrame:
 
 
 def paper_leads(stored: Stored) -> pd.DataFrame:
-    """The LSTM's final loss divided by the best baseline's, in the paper and here.
+    """The LSTM's final loss divided by the best baseline's, in the paper and here, where all of its baselines have run.
 
     Returns:
         Columns panel, paper_lead, lead, ci_low, ci_high: below 1 the LSTM is best.
@@ -82,10 +82,13 @@ def paper_leads(stored: Stored) -> pd.DataFrame:
         if LEARNED not in runs.learned or not runs.baselines or paper.empty:
             continue
         ends = paper[paper.step <= runs.panel.steps].groupby("optimizer").loss.last()
+        baselines = [name for name in ends.index if not name.startswith(LEARNED)]
+        if not set(baselines) <= set(runs.baselines):
+            continue
         losses = problem_losses(runs.curves(), final_window(runs))
         best = best_baseline(losses, runs)
         ratio = paired_ratio(losses[LEARNED].to_numpy(), losses[best].to_numpy())
-        theirs = float(ends[LEARNED] / ends[[name for name in ends.index if not name.startswith(LEARNED)]].min())
+        theirs = float(ends[LEARNED] / ends[baselines].min())
         rows.append((runs.panel.name, theirs, float(ratio.mean), float(ratio.low), float(ratio.high)))
     return pd.DataFrame(rows, columns=LEADS)
 

@@ -1,7 +1,8 @@
 """`python -m experiments.suite.ends`: is the model better than at its start, on all of a task's examples?
 
 The suite's losses are means over the last minibatches of a run, as the paper's curves are. At step 100 these are five,
-of 160 to 320 examples, which may happen to be hard ones. Here f is the mean over all examples, at θ_0 and at θ_t.
+of 160 to 320 examples, which may happen to be hard ones. Here f is the mean over all examples, but
+for the last few that fill no minibatch, at θ_0 and at θ_t.
 """
 
 import argparse
