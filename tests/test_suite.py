@@ -11,8 +11,8 @@ import tensorflow as tf
 from commands import call
 
 from experiments.results.trained import digest
-from experiments.suite import ends, networks, stored
-from experiments.suite.runs import OPTIMIZERS, Grid, best_rates, measure
+from experiments.suite import networks, stored
+from experiments.suite.runs import OPTIMIZERS, Grid, best_rates, measure, program
 from experiments.suite.stored import is_done, weights_of
 from experiments.suite.table import suite_table, what_works_where
 from experiments.suite.tasks import (
@@ -28,8 +28,8 @@ from experiments.suite.tasks import (
 )
 from l2l_tf import optimizers, seeds
 from l2l_tf.data import Images
+from l2l_tf.errors import InputError
 from l2l_tf.optimizees import Optimizee
-from l2l_tf.optimizers import everything
 
 
 def some_runs() -> pd.DataFrame:
@@ -43,7 +43,7 @@ def some_runs() -> pd.DataFrame:
         ("Adam", 0.003, "test", 0, 100, 1.0, 2.0),
         ("Adam", 0.003, "test", 1, 100, 1.0, 2.0),
     ]
-    columns = ["optimizer", "learning_rate", "stream", "seed", "horizon", "loss", "start"]
+    columns = ["optimizer", "learning_rate", "stream", "seed", "horizon", "end", "start"]
     return pd.DataFrame(rows, columns=columns).assign(task="one")
 
 
@@ -58,7 +58,7 @@ def test_the_table_has_the_tuned_rate_the_default_and_what_diverged() -> None:
     assert table["mean"]["general"] == 2.0
     assert table.diverged["general"] == 1
     assert table.start["general"] == 2.0
-    other = some_runs().query("optimizer == 'general'").assign(task="other", loss=np.nan)
+    other = some_runs().query("optimizer == 'general'").assign(task="other", end=np.nan)
     assert "| other | 2 | diverged | – | – |" in what_works_where(suite_table(pd.concat([some_runs(), other])), 100)
     text = what_works_where(suite_table(some_runs()), 100)
     assert "| one | 2 | 2 | 4 | **1** |" in text
@@ -137,42 +137,38 @@ def test_the_command_stores_what_it_made_and_makes_it_once(
     assert call(*line) == ""
 
 
-def test_the_start_is_the_loss_of_the_first_parameters_on_the_same_minibatches() -> None:
-    generator = np.random.default_rng(0)
-    data = generator.normal(size=[50, 1]).astype("f4"), generator.standard_cauchy([50, 1]).astype("f4")
-    task = Task({"w": (1, 1)}, lambda params, x: x + 0.0 * params["w"], lambda y, x: (y - x)[:, 0] ** 2, data, 2)
-    rows = measure(task, Grid(optimizers.Adam, (1e-3,)), Path("results/trained"), 2, 100)
-    assert set(rows.stream) == {"validation", "test"}
-    np.testing.assert_allclose(rows.start, rows.loss, rtol=1e-6)
-
-
-def test_ends_are_the_mean_over_all_examples_before_and_after_the_suites_own_runs() -> None:
+def test_losses_are_means_over_all_examples_before_and_after_a_run() -> None:
     generator = np.random.default_rng(0)
     x = generator.normal(size=[51, 1]).astype("f4")
     data = x, (3.0 * x + 0.1 * generator.normal(size=[51, 1])).astype("f4")
     task = Task({"w": (1, 1)}, lambda params, x: x @ params["w"], lambda y, x: (y - x)[:, 0] ** 2, data, 5)
-    found = list(ends.ends(task, everything(optimizers.SGD(0.1)), [0, 3], 200))
-    assert [row[:2] for row in found] == [(0, 100), (3, 100)]  # 200 is none of the suite's horizons
-    first = task.init(seeds.stateless_seed(seeds.problem_keys(0, "test", [3])[:, seeds.INIT], 0)[0])
-    np.testing.assert_allclose(found[1][2], np.mean((data[1] - x * first["w"].numpy())[:50] ** 2), rtol=1e-5)
+    rows = measure(task, Grid(optimizers.SGD, (1e-2, 1e-1)), Path("results/trained"), 2, 200)
+    assert set(rows.stream) == {"validation", "test"}
+    assert set(rows.horizon) == {100}  # 200 is none of the suite's horizons
+    of_one = rows[(rows.stream == "test") & (rows.seed == 1)].iloc[-1]
+    first = task.init(seeds.stateless_seed(seeds.problem_keys(0, "test", [1])[:, seeds.INIT], 0)[0])
+    np.testing.assert_allclose(of_one.start, np.mean((data[1] - x * first["w"].numpy())[:50] ** 2), rtol=1e-5)
     learned = np.sum(x[:50] * data[1][:50]) / np.sum(x[:50] ** 2)
-    np.testing.assert_allclose(found[1][3], np.mean((data[1] - x * learned)[:50] ** 2), rtol=0.5)
+    np.testing.assert_allclose(of_one.end, np.mean((data[1] - x * learned)[:50] ** 2), rtol=0.5)
 
 
-def test_the_command_of_ends_stores_general_and_adam(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shutil.copytree("l2l_tf/pretrained/general", tmp_path / "trained/general")
-    monkeypatch.setattr(
-        "sys.argv", ["ends", "--results", str(tmp_path), "--tasks", "regression", "--seeds", "1", "--steps", "100"]
-    )
-    ends.main()
-    table = pd.read_csv(tmp_path / "tables/general_ends.csv")
-    assert list(table.optimizer) == ["general", "Adam default"]
-    assert (table.end < table.start).all()
-    assert (tmp_path / "tables/general_ends.provenance.yaml").exists()
+def test_a_run_goes_on_over_segments_as_it_would_in_one_piece() -> None:
+    data = np.ones([10, 1], np.float32), np.zeros([10, 1], np.float32)
+    task = Task({"b": (1,)}, lambda params, x: x + params["b"], lambda y, x: (y - x)[:, 0] ** 2 / 2, data, 5)
+    losses = program(task, optimizers.SGD, 1000)(1e-3, seeds.problem_keys(0, "test", [0]))
+    expected = {step: 0.5 * 0.999 ** (2 * step) for step in (0, 100, 1000)}  # f = (1 + b)^2 / 2 from b = 0
+    assert losses == pytest.approx(expected, rel=1e-4)
+
+
+def test_runs_that_measured_something_else_are_refused_in_one_line(tmp_path: Path) -> None:
+    old = pd.DataFrame({"stream": ["test"], "seed": [0], "loss": 1.0, "start": 2.0, "weights": "none"})
+    old.to_csv(tmp_path / "Adam.csv", index=False)
+    with pytest.raises(InputError, match="end"):
+        is_done(tmp_path / "Adam.csv", 1, "none")
 
 
 def test_runs_of_other_weights_are_made_again(tmp_path: Path) -> None:
-    rows = pd.DataFrame({"stream": ["test", "test"], "seed": [0, 1], "weights": "0123", "revision": "a"})
+    rows = pd.DataFrame({"stream": ["test"] * 2, "seed": [0, 1], "start": 2.0, "end": 1.0, "weights": "0123"})
     rows.to_csv(tmp_path / "general.csv", index=False)
     rows.assign(weights="ab12").to_csv(tmp_path / "other.csv", index=False)
     assert is_done(tmp_path / "other.csv", 2, "ab12")

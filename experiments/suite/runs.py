@@ -1,4 +1,8 @@
-"""Running the suite's optimizers on a task: learned ones unchanged, hand-designed ones at a grid of rates."""
+"""Running the suite's optimizers on a task: learned ones unchanged, hand-designed ones at a grid of rates.
+
+What is measured is f over all of a task's examples, at θ_0 and at each horizon. A mean over the last minibatches, as
+the paper's curves are, would be of 160 examples at step 100, which may happen to be hard ones.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,16 +15,19 @@ import tensorflow as tf
 
 from experiments.suite.tasks import Task
 from l2l_tf import optimizers, seeds
-from l2l_tf.optimizers import CoordinatewiseOptimizer, ParameterGroups, everything
+from l2l_tf.optimizers import CoordinatewiseOptimizer, everything
+from l2l_tf.optimizers.base import Optimizer
 from l2l_tf.serialization.trained import load_optimizer
 from l2l_tf.unroll import Optimization, rollout, start
 from l2l_tf.xla import compiled
 
 HORIZONS = (100, 1000, 2000)
+AT_ONCE = 100  # steps, of which all horizons are multiples
 DEFAULT = 1e-3  # Keras's rate for ADAM
-COLUMNS = ["learning_rate", "stream", "seed", "horizon", "loss"]
+LOSSES = ["start", "end"]
+COLUMNS = ["learning_rate", "stream", "seed", "horizon", *LOSSES]
 
-Run = Callable[[float, tf.Tensor], np.ndarray]
+Run = Callable[[float, tf.Tensor], dict[int, float]]
 
 
 @dataclass(frozen=True)
@@ -52,53 +59,53 @@ OPTIMIZERS: dict[str, Grid | Trained] = {
 
 
 def measure(task: Task, optimizer: Grid | Trained, trained: Path, seeds_wanted: int, steps: int) -> pd.DataFrame:
-    """Every run of one optimizer on one task: columns `COLUMNS`, horizons up to `steps`, and `start`.
+    """Every run of one optimizer on one task, for horizons up to `steps`: columns `COLUMNS`.
 
     A hand-designed optimizer runs at each rate on one validation seed; on the test seeds only the best rate for each
     horizon runs, and the default.
     """
     if isinstance(optimizer, Trained):
-        loaded = everything(load_optimizer(trained / optimizer.folder).groups[optimizer.group].optimizer)
-        run = program(task, lambda rate: loaded, steps)
-        rows = _rows(run, [float("nan")], "test", range(seeds_wanted))
-    else:
-        run = program(task, optimizer.make, steps)
-        tuning = _tuned(run, list(optimizer.rates))
-        chosen = sorted({DEFAULT, *best_rates(tuning).values()})
-        rows = pd.concat([tuning, _rows(run, chosen, "test", range(seeds_wanted))], ignore_index=True)
-    return with_starts(rows, task)
+        loaded = load_optimizer(trained / optimizer.folder).groups[optimizer.group].optimizer
+        return _rows(program(task, lambda rate: loaded, steps), [float("nan")], "test", range(seeds_wanted))
+    run = program(task, optimizer.make, steps)
+    tuning = _tuned(run, list(optimizer.rates))
+    chosen = sorted({DEFAULT, *best_rates(tuning).values()})
+    return pd.concat([tuning, _rows(run, chosen, "test", range(seeds_wanted))], ignore_index=True)
 
 
-def program(task: Task, make: Callable[[Any], CoordinatewiseOptimizer | ParameterGroups], steps: int) -> Run:
-    """Losses [steps + 1] from a rate and a problem's key; compiled once."""
+def program(task: Task, make: Callable[[Any], Optimizer], steps: int) -> Run:
+    """From a rate and a problem's key to f at step 0 and at each horizon up to `steps`; compiled once."""
 
     @tf.function(autograph=False)
-    def begin(keys: tf.Tensor) -> Any:  # by XLA θ_0 would be another one
-        keys, problem, params, _ = start(task, everything(optimizers.SGD(1.0)), keys)
-        return keys, problem, params
+    def begin(rate: tf.Tensor, keys: tf.Tensor) -> Optimization:  # by XLA θ_0 would be another one
+        return start(task, everything(make(rate)), keys)
 
-    def run(rate: tf.Tensor, keys: tf.Tensor, problem: Any, params: Any) -> tf.Tensor:
-        optimizer = everything(make(rate))
-        at = Optimization(keys, problem, params, optimizer.init(params))
-        return rollout(task, optimizer, at, tf.constant(0), steps, record=False).losses[:, 0]
+    def on_from(rate: tf.Tensor, at: Optimization, first: tf.Tensor) -> Optimization:
+        return rollout(task, everything(make(rate)), at, first, AT_ONCE, record=False).end
 
-    run = compiled(run)
-    return lambda rate, keys: run(tf.constant(rate, tf.float32), *begin(keys)).numpy()
+    def of_all(at: Optimization) -> tf.Tensor:
+        return task.loss_of_all({name: tensor[0] for name, tensor in at.params.items()})
 
+    on_from, of_all = compiled(on_from), compiled(of_all)
+    horizons = [horizon for horizon in HORIZONS if horizon <= steps]
 
-def with_starts(rows: pd.DataFrame, task: Task) -> pd.DataFrame:
-    """The rows with the column `start`: the loss of θ_0 on the very minibatches that `loss` is the mean of."""
-    still, keys = program(task, optimizers.SGD, int(rows.horizon.max())), ["stream", "seed", "horizon"]
-    seeds_of = rows.groupby("stream").seed.unique()
-    starts = pd.concat([_rows(still, [0.0], str(stream), of_stream) for stream, of_stream in seeds_of.items()])
-    starts = starts.rename(columns={"loss": "start"}).drop(columns="learning_rate")
-    return rows.merge(starts, on=keys, how="left")
+    def run(rate: float, keys: tf.Tensor) -> dict[int, float]:
+        of = tf.constant(rate, tf.float32)
+        at = begin(of, keys)
+        losses = {0: float(of_all(at))}
+        for step in range(0, horizons[-1], AT_ONCE):
+            at = on_from(of, at, tf.constant(step))
+            if step + AT_ONCE in horizons:
+                losses[step + AT_ONCE] = float(of_all(at))
+        return losses
+
+    return run
 
 
 def best_rates(rows: pd.DataFrame) -> dict[int, float]:
     """The rate with the lowest mean validation loss at each horizon; a run that diverged counts as infinite."""
     validation = rows[rows.stream == "validation"]
-    means = validation.fillna({"loss": np.inf}).groupby(["horizon", "learning_rate"]).loss.mean()
+    means = validation.fillna({"end": np.inf}).groupby(["horizon", "learning_rate"]).end.mean()
     best = means.groupby("horizon").idxmin()
     return {int(horizon): float(rate) for horizon, rate in best}
 
@@ -121,7 +128,6 @@ def _rows(run: Run, rates: Sequence[float], stream: str, indices: Sequence[int])
     for rate in rates:
         for index in indices:
             losses = run(rate, seeds.problem_keys(0, stream, [index]))
-            for horizon in [h for h in HORIZONS if h < len(losses)]:
-                window = losses[horizon + 1 - horizon // 20 : horizon + 1]
-                rows.append((rate, stream, index, horizon, window.mean()))
+            first = losses.pop(0)
+            rows += [(rate, stream, index, horizon, first, end) for horizon, end in losses.items()]
     return pd.DataFrame(rows, columns=COLUMNS)

@@ -10,7 +10,7 @@ from tqdm import tqdm
 from experiments.results.record import provenance, short_revision
 from experiments.results.tables import read_table, write_table
 from experiments.results.trained import digest
-from experiments.suite.runs import OPTIMIZERS, Grid, Trained, measure
+from experiments.suite.runs import LOSSES, OPTIMIZERS, Grid, Trained, measure
 from experiments.suite.tasks import TASKS
 
 
@@ -38,5 +38,5 @@ def weights_of(optimizer: Grid | Trained, trained: Path) -> str:
 
 def is_done(path: Path, seeds: int, weights: str) -> bool:
     """Whether a file has as many test seeds, with these weights."""
-    rows = read_table(path, ["seed"], ["stream", "weights"])
+    rows = read_table(path, ["seed", *LOSSES], ["stream", "weights"])
     return int(rows[rows.stream == "test"].seed.nunique()) >= seeds and set(rows.weights.astype(str)) == {weights}

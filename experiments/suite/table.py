@@ -8,10 +8,10 @@ import pandas as pd
 
 from experiments.reports.intervals import mean_interval
 from experiments.results.tables import read_table
-from experiments.suite.runs import DEFAULT, best_rates
+from experiments.suite.runs import DEFAULT, LOSSES, best_rates
 
 COLUMNS = ["task", "optimizer", "learning_rate", "horizon", "mean", "ci_low", "ci_high", "n", "diverged", "start"]
-MEASURED = ["seed", "learning_rate", "horizon", "loss", "start"]  # columns of a stored run, besides its stream
+MEASURED = ["seed", "learning_rate", "horizon", *LOSSES]  # columns of a stored run, besides its stream
 FOR_TABLE = {"RNNprop": "RNNprop", "mnist": "LSTM mnist", "cifar10": "LSTM cifar10"}
 
 
@@ -48,7 +48,7 @@ def suite_table(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _summary(runs: pd.DataFrame) -> tuple[float, float, float, int, int, float]:
-    losses, start = runs.loss.to_numpy(float), runs.start.to_numpy(float)
+    losses, start = runs.end.to_numpy(float), runs.start.to_numpy(float)
     diverged = int((~np.isfinite(losses) | (losses > start)).sum())
     if not np.isfinite(losses).all():
         return np.inf, np.nan, np.nan, len(runs), diverged, start.mean()
