@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from experiments.calibration import runs as calibration
 from experiments.composition import schema
-from experiments.composition.build import build, check_once_trained, training_optimizee, tuning_optimizee
+from experiments.composition.build import build, check_once_trained, meta_training, training_optimizee, tuning_optimizee
 from experiments.composition.cli import folder_name
 from experiments.composition.panel import panel_of
 from experiments.results.making import Maker
@@ -89,6 +89,8 @@ def prepare(name: str, config: DictConfig, key: str) -> None:
             instance_of("optimizee", optimizee, Optimizee)
     if name == "train" and part == "optimizer":
         everything(build(config.optimizer))
+    if name == "train" and part == "start_from":
+        meta_training(config)
     if name == "train" and part == "once_trained":
         check_once_trained(config)
     if name == "train" and part == "schedule":
@@ -183,6 +185,7 @@ ACCEPTED: dict[str, tuple[Any, ...]] = {
     **dict.fromkeys(("panel.baselines",), (*NONE, {})),
     **{f"baselines.{name}": NONE for name in ("SGD", "RMSprop", "ADAM", "NAG")},  # null takes it away
     "panel": NONE,  # all of the experiment's
+    "start_from": NONE,
     "name": NAMES,
     "stages": (*NONE, *PATHS),
     "only": (*NONE, *PATHS, "", "a\0b"),  # looked up among the panel's optimizers, before anything runs

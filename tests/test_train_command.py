@@ -281,6 +281,23 @@ def test_what_changes_once_an_optimizer_is_trained_leaves_its_weights_and_is_in_
     assert record["config"]["once_trained"] == {"growth": 0.5}
 
 
+def test_a_training_may_start_from_a_trained_optimizer(whole: Path, tmp_path: Path) -> None:
+    first, still = tmp_path / "first", [*QUICK, "schedule.learning_rate=1e-12"]
+    further = [*still, f"start_from={first}", f"hydra.run.dir={tmp_path / 'further'}"]
+    assert train([*QUICK, "schedule.learning_rate=0.1", f"hydra.run.dir={first}"]).status == 0
+    assert train(further).status == 0
+    begun, trained = (load_arrays(path / "optimizer.safetensors") for path in (tmp_path / "further", first))
+    for name, array in trained.items():
+        np.testing.assert_allclose(begun[name], array, atol=1e-9)
+    assert train(further).status == 0  # again: it is done
+    refused = train([*still, f"hydra.run.dir={tmp_path / 'further'}"])
+    assert (refused.status, "another configuration" in refused.err) == (1, True)
+    for source in (tmp_path / "none", whole):  # nothing there; an optimizer of another shape
+        wrong = train([*still, f"start_from={source}", f"hydra.run.dir={tmp_path / 'other'}"])
+        assert (wrong.status, str(source) in wrong.err, wrong.err.count("\n")) == (1, True, 1)
+    assert not (tmp_path / "other").exists()
+
+
 def test_different_optimizers_for_different_variables_train_from_configuration_alone(
     folder: Path, trainings: dict[str, Finished]
 ) -> None:

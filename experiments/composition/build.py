@@ -19,9 +19,11 @@ from omegaconf.errors import OmegaConfBaseException
 from experiments.composition.schema import Trained, check
 from l2l_tf.checks import one_of, shown
 from l2l_tf.errors import InputError
+from l2l_tf.optimizers import everything
 from l2l_tf.serialization.build import Resolve, Target, one_of_targets, parameters, public
 from l2l_tf.serialization.build import build as build_plain
 from l2l_tf.serialization.plain_yaml import read_yaml
+from l2l_tf.serialization.trained import load_weights
 
 REFERENCE = re.compile(r"\$\{([\w.]+)\}")
 
@@ -143,11 +145,21 @@ class MetaTraining(NamedTuple):
 
 
 def meta_training(config: DictConfig, resolve: Resolve = named) -> MetaTraining:
-    """Builds all that a training, or an examination of one, is made of."""
+    """Builds all that a training, or an examination of one, is made of.
+
+    Raises:
+        InputError: a bad configuration, or `start_from` is not the folder of such an optimizer.
+    """
+    optimizer = build(config.optimizer, resolve)
+    if config.get("start_from"):
+        try:
+            load_weights(everything(optimizer), Path(config.start_from))
+        except InputError as error:
+            raise InputError(f"start_from={config.start_from}: must be such an optimizer's folder: {error}") from error
     return MetaTraining(
         training_optimizee(config, resolve),
         tuning_optimizee(config, config.optimizee, resolve),
-        build(config.optimizer, resolve),
+        optimizer,
         build(config.schedule, resolve),
         config.seed,
     )

@@ -165,6 +165,7 @@ class Training(Trained):
 
     name: Name
     data: Data
+    start_from: Path | None = None
     once_trained: Changes
     stages: Path | None
     panels: list[Name]

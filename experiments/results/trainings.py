@@ -26,7 +26,11 @@ LOCK = ".lock"
 
 
 def fingerprint(config: Mapping[str, Any]) -> str:
-    """Names a configuration by everything in it that the trained weights depend on; what is null counts as absent."""
+    """Names a configuration by everything in it that the trained weights depend on; what is null counts as absent.
+
+    Raises:
+        InputError: there is no trained optimizer in the folder `start_from`.
+    """
 
     def without_nulls(value: Any) -> Any:
         if isinstance(value, dict):
@@ -36,6 +40,8 @@ def fingerprint(config: Mapping[str, Any]) -> str:
     relevant = without_nulls({key: config[key] for key in ("optimizee", "optimizer", "schedule", "seed")})
     relevant["optimizee"].get("data", {}).pop("directory", None)
     relevant |= {key: without_nulls(config[key]) for key in ("train_on", "tune_on") if config.get(key)}
+    if config.get("start_from"):
+        relevant["start_from"] = digest(Path(config["start_from"]))
     return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:16]
 
 
