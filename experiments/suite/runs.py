@@ -22,6 +22,7 @@ from l2l_tf.unroll import Optimization, rollout, start
 from l2l_tf.xla import compiled
 
 HORIZONS = (100, 1000, 2000)
+TUNED_ON = 3  # validation problems: the loss at one step is noisier than a mean over steps
 AT_ONCE = 100  # steps, of which all horizons are multiples
 DEFAULT = 1e-3  # Keras's rate for ADAM
 LOSSES = ["start", "end"]
@@ -61,8 +62,8 @@ OPTIMIZERS: dict[str, Grid | Trained] = {
 def measure(task: Task, optimizer: Grid | Trained, trained: Path, seeds_wanted: int, steps: int) -> pd.DataFrame:
     """Every run of one optimizer on one task, for horizons up to `steps`: columns `COLUMNS`.
 
-    A hand-designed optimizer runs at each rate on one validation seed; on the test seeds only the best rate for each
-    horizon runs, and the default.
+    A hand-designed optimizer runs at each rate on `TUNED_ON` validation seeds; on the test seeds only the best rate
+    for each horizon runs, and the default.
     """
     if isinstance(optimizer, Trained):
         loaded = load_optimizer(trained / optimizer.folder).groups[optimizer.group].optimizer
@@ -112,7 +113,7 @@ def best_rates(rows: pd.DataFrame) -> dict[int, float]:
 
 def _tuned(run: Run, rates: list[float]) -> pd.DataFrame:
     """The validation runs of these rates, and of half-decades beyond while the best for a horizon is at the edge."""
-    rows = _rows(run, rates, "validation", [0])
+    rows = _rows(run, rates, "validation", range(TUNED_ON))
     while True:
         chosen = best_rates(rows).values()
         tried = sorted(rows.learning_rate.unique())
@@ -120,7 +121,7 @@ def _tuned(run: Run, rates: list[float]) -> pd.DataFrame:
         more = [rate for rate in more if 1e-5 < rate < 100]
         if not more:
             return rows
-        rows = pd.concat([rows, _rows(run, more, "validation", [0])], ignore_index=True)
+        rows = pd.concat([rows, _rows(run, more, "validation", range(TUNED_ON))], ignore_index=True)
 
 
 def _rows(run: Run, rates: Sequence[float], stream: str, indices: Sequence[int]) -> pd.DataFrame:

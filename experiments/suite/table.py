@@ -27,7 +27,7 @@ def collect(folder: Path) -> pd.DataFrame:
 def suite_table(runs: pd.DataFrame) -> pd.DataFrame:
     """One row per task, optimizer and horizon: columns `COLUMNS`.
 
-    A hand-designed optimizer has a row at its tuned rate, the best on a validation seed at that horizon, and ADAM one
+    A hand-designed optimizer has a row at its tuned rate, the best on validation seeds at that horizon, and ADAM one
     at its default. `diverged`: on how many seeds the loss was not finite, or above the start.
     """
     rows = []
