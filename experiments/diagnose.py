@@ -24,11 +24,11 @@ from omegaconf import DictConfig
 
 from experiments.composition.build import (
     MetaTraining,
-    build,
     meta_training,
     own_or_trusted,
     plain,
     read_config,
+    starting_optimizer,
     trained_config,
 )
 from experiments.composition.cli import command
@@ -189,7 +189,7 @@ def read_run(folder: Path, data: str | None, resolve: Resolve) -> Run:
     config = training_config(folder)
     if data is not None and "data" in config.optimizee:
         config.optimizee.data.directory = data
-    phis = {"untrained": read_variables(everything(build(config.optimizer, resolve)))}
+    phis = {"untrained": read_variables(everything(starting_optimizer(config, resolve)))}
     checkpoint, trained = folder / "checkpoint.safetensors", folder / "optimizer.safetensors"
     if checkpoint.exists():
         loaded = load_checkpoint(checkpoint, fingerprint(plain(config)))

@@ -29,6 +29,8 @@ import pytest
 import yaml
 from commands import call
 
+from experiments.composition.build import own_or_trusted
+from experiments.diagnose import read_run
 from experiments.results.trained import digest
 from experiments.results.trainings import one_training
 from l2l_tf.errors import InputError
@@ -296,6 +298,12 @@ def test_a_training_may_start_from_a_trained_optimizer(whole: Path, tmp_path: Pa
         wrong = train([*still, f"start_from={source}", f"hydra.run.dir={tmp_path / 'other'}"])
         assert (wrong.status, str(source) in wrong.err, wrong.err.count("\n")) == (1, True, 1)
     assert not (tmp_path / "other").exists()
+
+
+def test_a_stored_training_is_read_with_the_weights_that_it_started_from() -> None:
+    phis = read_run(Path("results/trained/mnist_second_derivatives"), None, own_or_trusted([])).phis
+    for name, array in load_arrays(Path("results/trained/mnist/optimizer.safetensors")).items():
+        np.testing.assert_array_equal(phis["untrained"][name], array)
 
 
 def test_different_optimizers_for_different_variables_train_from_configuration_alone(

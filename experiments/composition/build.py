@@ -144,8 +144,8 @@ class MetaTraining(NamedTuple):
     seed: int
 
 
-def meta_training(config: DictConfig, resolve: Resolve = named) -> MetaTraining:
-    """Builds all that a training, or an examination of one, is made of.
+def starting_optimizer(config: DictConfig, resolve: Resolve = named) -> Any:
+    """The optimizer as its training begins: with weights drawn by its seed, or those of the folder `start_from`.
 
     Raises:
         InputError: a bad configuration, or `start_from` is not the folder of such an optimizer.
@@ -156,10 +156,15 @@ def meta_training(config: DictConfig, resolve: Resolve = named) -> MetaTraining:
             load_weights(everything(optimizer), Path(config.start_from))
         except InputError as error:
             raise InputError(f"start_from={config.start_from}: must be such an optimizer's folder: {error}") from error
+    return optimizer
+
+
+def meta_training(config: DictConfig, resolve: Resolve = named) -> MetaTraining:
+    """Builds all that a training, or an examination of one, is made of."""
     return MetaTraining(
         training_optimizee(config, resolve),
         tuning_optimizee(config, config.optimizee, resolve),
-        optimizer,
+        starting_optimizer(config, resolve),
         build(config.schedule, resolve),
         config.seed,
     )

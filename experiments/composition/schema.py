@@ -140,7 +140,7 @@ class Data:
     dir: Path
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Trained:
     """What a training depends on."""
 
@@ -150,6 +150,7 @@ class Trained:
     seed: Seed
     train_on: Changes
     tune_on: Changes
+    start_from: Path | None = None
 
 
 @dataclass
@@ -165,7 +166,6 @@ class Training(Trained):
 
     name: Name
     data: Data
-    start_from: Path | None = None
     once_trained: Changes
     stages: Path | None
     panels: list[Name]

@@ -40,6 +40,7 @@ def draw(table: pd.DataFrame, path: Path, horizon: int = 1000) -> None:
         axes.set_xscale("log")
         axes.set_yticks(np.arange(len(at)), at.index)
         axes.invert_yaxis()
-        axes.set_xlabel(f"loss at step {horizon:,} / loss of ADAM with its tuned rate (at most {LIMITS[1]:g})")
+        low, high = LIMITS
+        axes.set_xlabel(f"loss at step {horizon:,} / loss of ADAM with its tuned rate (clipped to {low:g} to {high:g})")
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.12), ncols=len(SHOWN), frameon=False)
         save(figure, path.parent, path.name)
