@@ -9,6 +9,7 @@ from stored import changed, panel_runs
 
 from experiments.calibration.nearest import nearest, summary
 from experiments.composition.panel import compose_panel
+from experiments.reports.claims_page import at_a_glance
 from experiments.reports.figures import curves, figure_6
 from experiments.reports.intervals import paired_ratio
 from experiments.reports.paper import distance, paper_curves, paper_figure_6
@@ -94,3 +95,19 @@ def test_the_nearest_deviation_has_the_smallest_mean_distance() -> None:
     )
     assert nearest(distances) == 0.2
     assert summary(distances)["mean"].tolist() == pytest.approx([0.3, 0.25])
+
+
+def test_the_papers_lstm_sub_stands_beside_its_claim() -> None:
+    losses = pd.DataFrame(
+        [("7-centre", "LSTM", 0.36), ("7-centre", "LSTM-sub", 0.39), ("7-left", "LSTM", 0.8)],
+        columns=["panel", "optimizer", "paper_loss"],
+    )
+    claims = pd.DataFrame(
+        [("7-centre-sub", "hardly worse", "loss", 1.05, 1.0, "LSTM", 0.05, 0.01, 0.09, "reproduced")],
+        columns=[
+            *("claim", "statement", "metric", "learned", "best_baseline", "best_baseline_name"),
+            *("difference", "ci_low", "ci_high", "verdict"),
+        ],
+    )
+    page = at_a_glance(claims, pd.DataFrame(columns=["panel", "paper_lead"]), losses)
+    assert "| hardly worse | 1.05 (1.01 to 1.09) | LSTM | 1.08 | reproduced |" in page

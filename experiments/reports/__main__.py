@@ -65,7 +65,7 @@ def write_tables(results: Path, stored: Stored) -> list[Path]:
     folder = results / "tables"
     claims = pd.concat([claims_table(stored), update_claims(results)], ignore_index=True)
     theirs, leads = paper_table(stored), paper_leads(stored)
-    write_whole(folder / "claims.md", f"# Claims\n\n{at_a_glance(claims, leads)}\n{RULE}".encode())
+    write_whole(folder / "claims.md", f"# Claims\n\n{at_a_glance(claims, leads, theirs)}\n{RULE}".encode())
     write_whole(folder / "paper.md", paper_markdown(theirs, leads).encode())
     tables: dict[str, pd.DataFrame] = {
         "paper": theirs,

@@ -14,7 +14,6 @@ from experiments.reports.intervals import (
     Interval,
     Window,
     loss_table,
-    mean_interval,
     paired_difference,
     problem_losses,
     unpaired_difference,
@@ -39,8 +38,8 @@ bootstrap interval `ci_low` to `ci_high` (10,000 resamples of the problems, seed
   mean is below every baseline's at more than half of the sizes.
 - larger lead than on CIFAR-10: `learned` and `best_baseline` are the differences to the best baseline on this panel
   and on CIFAR-10, their difference's interval is that of two independent samples; `ci_high` < 0.
-- LSTM-sub hardly worse: LSTM-sub (`learned`) has a mean no higher than the upper end of the LSTM's own 95% interval
-  (`best_baseline` is the LSTM, `difference` the measured gap).
+- LSTM-sub hardly worse: the mean of LSTM-sub (`learned`) is at most 10% above the LSTM's (`best_baseline`), as in the
+  paper, where its curve ends (at step 1,020) 10% above it on CIFAR-5 and 9% below it on CIFAR-2.
 - one LSTM for all parameters worse than two (`learned` is the one, `best_baseline` the two): `ci_low` > 0.
 - below one baseline on neural art's new style: that one is `best_baseline`; `ci_high` < 0.
 - at step 64 already below the best baseline's end: `ci_high` < 0.
@@ -55,6 +54,8 @@ problem cannot be the best one (unless all do), and a learned optimizer that doe
 baseline both diverge the difference is undefined (nan), and nothing undefined, nor an interval from a single problem,
 is `reproduced`.
 """
+
+HARDLY_WORSE = 1.1  # what the paper calls so: its LSTM-sub ends 10% above its LSTM on CIFAR-5
 
 REPRODUCED = {True: "reproduced", False: "not reproduced"}
 
@@ -202,11 +203,11 @@ def leads_more_than(claim: Claim, runs: PanelRuns, stored: Stored) -> list[Row]:
 
 
 def hardly_worse(claim: Claim, runs: PanelRuns, stored: Stored) -> list[Row]:
-    """A learned optimizer's mean is within the LSTM's own interval, or better."""
+    """A learned optimizer's mean is at most `HARDLY_WORSE` times the LSTM's."""
     del stored
     losses = problem_losses(runs.curves(), window_of(claim, runs))
     sub, lstm = losses[claim.learned].to_numpy(), losses["LSTM"].to_numpy()
-    holds = bool(sub.mean() <= mean_interval(lstm).high)
+    holds = bool(np.isfinite(sub).all() and sub.mean() <= HARDLY_WORSE * lstm.mean())
     return [row(claim, runs, sub.mean(), lstm.mean(), "LSTM", paired_difference(sub, lstm), len(losses), holds)]
 
 

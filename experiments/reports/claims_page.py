@@ -16,13 +16,14 @@ interval; below 1 it is better. The paper's: the same of the last points of its 
 """
 
 
-def at_a_glance(claims: pd.DataFrame, leads: pd.DataFrame) -> str:
+def at_a_glance(claims: pd.DataFrame, leads: pd.DataFrame, losses: pd.DataFrame) -> str:
     """Markdown: statement, ours, held against, the paper's, verdict.
 
     Args:
-        claims: as of `claims_table`; leads: as of `paper_leads`.
+        claims: as of `claims_table`; leads: as of `paper_leads`; losses: as of `paper_table`.
     """
     paper = {name: lead for panel, lead in zip(leads.panel, leads.paper_lead, strict=True) for name in _names(panel)}
+    paper |= _subs(losses)
     rows = [
         {
             "statement": row["statement"],
@@ -39,6 +40,15 @@ def at_a_glance(claims: pd.DataFrame, leads: pd.DataFrame) -> str:
 def _names(panel: str) -> tuple[str, str]:
     """The claims of a panel that are about its final loss."""
     return panel, f"{panel}-final"
+
+
+def _subs(losses: pd.DataFrame) -> dict[str, float]:
+    """LSTM-sub's loss in the paper / its LSTM's, by the claim that is about it."""
+    by_optimizer = losses.pivot_table("paper_loss", "panel", "optimizer")
+    if "LSTM-sub" not in by_optimizer:
+        return {}
+    ratios = (by_optimizer["LSTM-sub"] / by_optimizer["LSTM"]).dropna()
+    return {f"{panel}-sub": float(ratio) for panel, ratio in ratios.items()}
 
 
 def _ratio(row: Mapping[Any, Any]) -> str:
