@@ -210,6 +210,19 @@ def test_initial_means_shift_the_parameters_that_a_pattern_names() -> None:
         np.testing.assert_allclose(params[name] - plain[name], mean, atol=1e-6)
 
 
+def test_a_range_of_deviations_is_one_for_each_problem_and_parameter_log_uniform() -> None:
+    module, bounds = functools.partial(mlp, units=400, classes=3), (0.001, 0.1)
+    classifier = tiny_classifier(module=module, initial_deviation=bounds)
+    params = batch_init(classifier, tf.stack([seed(0, k) for k in range(200)]))
+    shares = []
+    for name in ("linear_0/w", "linear_1/w"):
+        deviations = np.std(params[name].numpy().reshape(200, -1), axis=1)
+        shares.append(np.log(deviations / bounds[0]) / np.log(bounds[1] / bounds[0]))
+        expected = [0.0, 0.25, 0.5, 0.75, 1.0]
+        np.testing.assert_allclose(np.quantile(shares[-1], expected), expected, atol=0.12)
+    assert abs(np.corrcoef(shares)[0, 1]) < 0.25
+
+
 def test_initial_deviations_replace_the_one_of_the_parameters_that_a_pattern_names() -> None:
     classifier = tiny_classifier(initial_deviations={"linear_1/w": 0.14})
     params, plain = classifier.init(seed(0, 0)), tiny_classifier().init(seed(0, 0))
@@ -385,6 +398,10 @@ def check_that_it_learns(classifier: SonnetClassifier) -> None:
     [
         (lambda: tiny_classifier(batch_size=0), r"batch_size=0"),
         (lambda: tiny_classifier(initial_deviation=-0.1), r"initial_deviation=-0\.1"),
+        (lambda: tiny_classifier(initial_deviation=[0.1, 0.01]), r"initial_deviation=\[0\.1, 0\.01\]: must"),
+        (lambda: tiny_classifier(initial_deviation=[0.0, 0.01]), r"initial_deviation=\[0\.0, 0\.01\]: must"),
+        (lambda: tiny_classifier(initial_deviation=[0.01]), r"initial_deviation=\[0\.01\]: must be a number"),
+        (lambda: tiny_classifier(initial_deviation=[0.01, "a"]), r"initial_deviation=\[0\.01, 'a'\]: must be a number"),
         (lambda: mlp(layers=-1), r"layers=-1"),
         (lambda: mlp(units=0), r"units=0"),
         (lambda: mlp(activation="gelu"), r"activation=gelu: must be one of relu, sigmoid, tanh"),

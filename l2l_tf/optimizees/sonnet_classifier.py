@@ -23,7 +23,8 @@ class SonnetClassifier(Optimizee):
             [batch, classes].
         data: the images to draw minibatches from, with replacement.
         batch_size: images in a minibatch, 128 in the paper.
-        initial_deviation: standard deviation of θ_0's IID Gaussian entries, 0.01 in the released code.
+        initial_deviation: standard deviation of θ_0's IID Gaussian entries, 0.01 in the released code; [least, most]:
+            drawn log-uniformly, for each problem and parameter anew.
         initial_deviations: others by parameter-name pattern, where one matches.
         initial_means: means of θ_0 by parameter-name pattern, 0 where none matches; 1 for batch norm's scale, say.
         vectorize, compile: see `Optimizee`.
@@ -40,7 +41,7 @@ class SonnetClassifier(Optimizee):
         module: Callable[[], snt.Module],
         data: Images,
         batch_size: int = 128,
-        initial_deviation: float = 0.01,
+        initial_deviation: float | Sequence[float] = 0.01,
         initial_deviations: Mapping[str, float] | None = None,
         initial_means: Mapping[str, float] | None = None,
         vectorize: bool = False,
@@ -49,7 +50,7 @@ class SonnetClassifier(Optimizee):
         subset: Sequence[int] | None = None,
     ):
         self.batch_size = at_least("batch_size", batch_size, 1)
-        self.initial_deviation = at_least("initial_deviation", initial_deviation, 0.0)
+        self.initial_deviation = _deviation(initial_deviation)
         self.initial_deviations = _by_pattern("initial_deviations", initial_deviations)
         for pattern, deviation in self.initial_deviations.items():
             at_least(f"initial_deviations.{pattern}", deviation, 0.0)
@@ -89,9 +90,17 @@ class SonnetClassifier(Optimizee):
         params = {}
         for index, (name, shape) in enumerate(self.shapes.items()):
             mean = _matching(self.initial_means, name, 0.0)
-            deviation = _matching(self.initial_deviations, name, self.initial_deviation)
+            deviation = _matching(self.initial_deviations, name, self._drawn_deviation(seed, index))
             params[name] = mean + deviation * tf.random.stateless_normal(shape, seed + tf.constant([0, index]))
         return params
+
+    def _drawn_deviation(self, seed: tf.Tensor, index: int) -> tf.Tensor | float:
+        """`initial_deviation`, or a number between its two, for the parameter `index`."""
+        if not isinstance(self.initial_deviation, tuple):
+            return self.initial_deviation
+        least, most = self.initial_deviation
+        share = tf.random.stateless_uniform([], seed + tf.constant([0, len(self.shapes) + index]), alg="philox")
+        return least * (most / least) ** share
 
     def problem(self, seed: tf.Tensor) -> Any:
         """Which images the problem has: the first one's number and how many, int32 []; or nothing if it has all."""
@@ -141,7 +150,16 @@ def _by_pattern(key: str, numbers: Mapping[str, float] | None) -> dict[str, floa
     return dict(numbers or {})
 
 
-def _matching(numbers: Mapping[str, float], name: str, otherwise: float) -> float:
+def _deviation(value: float | Sequence[float]) -> float | tuple[float, float]:
+    """A number from 0 on, or two above 0, in order."""
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        return at_least("initial_deviation", value, 0.0)
+    if len(value) != 2 or not all(is_number(bound) for bound in value) or not 0.0 < value[0] <= value[1]:
+        raise InputError(f"initial_deviation={shown(value)}: must be a number, or [least, most], above 0 and in order")
+    return float(value[0]), float(value[1])
+
+
+def _matching(numbers: Mapping[str, float], name: str, otherwise: float | tf.Tensor) -> float | tf.Tensor:
     """The number of the first pattern that the name matches."""
     return next((number for pattern, number in numbers.items() if fnmatchcase(name, pattern)), otherwise)
 
