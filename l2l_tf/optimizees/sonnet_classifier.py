@@ -23,16 +23,13 @@ class SonnetClassifier(Optimizee):
             [batch, classes].
         data: the images to draw minibatches from, with replacement.
         batch_size: images in a minibatch, 128 in the paper.
-        initial_deviation: standard deviation of θ_0's IID Gaussian entries, 0.01 in the released code; [least, most]:
-            drawn log-uniformly, for each problem and parameter anew.
+        initial_deviation: standard deviation of θ_0's IID Gaussian entries, 0.01 in the released code.
         initial_deviations: others by parameter-name pattern, where one matches.
         initial_means: means of θ_0 by parameter-name pattern, 0 where none matches; 1 for batch norm's scale, say.
         vectorize, compile: see `Optimizee`.
         arguments: what else the module is called with, such as `is_training: true`.
         subset: [fewest, most] images that a problem has, successive ones of `data`; how many is drawn log-uniformly.
             If there are no more than that, or for None, a problem has all.
-        scales: [least, most]: a problem is f(s ∘ θ), s drawn log-uniformly for each parameter (Lv et al., 2017, draw it
-            for each coordinate). None: f(θ).
 
     Raises:
         InputError: a number is out of range, or the module makes fewer logits than the data has labels.
@@ -43,17 +40,16 @@ class SonnetClassifier(Optimizee):
         module: Callable[[], snt.Module],
         data: Images,
         batch_size: int = 128,
-        initial_deviation: float | Sequence[float] = 0.01,
+        initial_deviation: float = 0.01,
         initial_deviations: Mapping[str, float] | None = None,
         initial_means: Mapping[str, float] | None = None,
         vectorize: bool = False,
         compile: bool = False,
         arguments: Mapping[str, Any] | None = None,
         subset: Sequence[int] | None = None,
-        scales: Sequence[float] | None = None,
     ):
         self.batch_size = at_least("batch_size", batch_size, 1)
-        self.initial_deviation = _deviation(initial_deviation)
+        self.initial_deviation = at_least("initial_deviation", initial_deviation, 0.0)
         self.initial_deviations = _by_pattern("initial_deviations", initial_deviations)
         for pattern, deviation in self.initial_deviations.items():
             at_least(f"initial_deviations.{pattern}", deviation, 0.0)
@@ -64,7 +60,6 @@ class SonnetClassifier(Optimizee):
         self.arguments = dict(arguments or {})
         instance_of("data", data, Images)
         self.subset = None if subset is None else _range("subset", subset)
-        self.scales = None if scales is None else _positive_range("scales", scales)
         self.images = tf.constant(data.images)
         self.labels = tf.constant(data.labels)
         if not callable(module):
@@ -94,29 +89,16 @@ class SonnetClassifier(Optimizee):
         params = {}
         for index, (name, shape) in enumerate(self.shapes.items()):
             mean = _matching(self.initial_means, name, 0.0)
-            deviation = _matching(self.initial_deviations, name, self._drawn_deviation(seed, index))
+            deviation = _matching(self.initial_deviations, name, self.initial_deviation)
             params[name] = mean + deviation * tf.random.stateless_normal(shape, seed + tf.constant([0, index]))
         return params
 
-    def _drawn_deviation(self, seed: tf.Tensor, index: int) -> tf.Tensor | float:
-        """`initial_deviation`, or a number between its two, for the parameter `index`."""
-        if not isinstance(self.initial_deviation, tuple):
-            return self.initial_deviation
-        return _log_uniform(self.initial_deviation, [], seed + tf.constant([0, len(self.shapes) + index]))
-
     def problem(self, seed: tf.Tensor) -> Any:
-        """Which images the problem has (`images`) and the scales of its parameters, float32 [parameters] (`scales`).
-
-        Images are the first one's number and how many, int32 []. What all problems have alike is not there.
-        """
-        images = {} if self.subset is None else {"images": self._images_of(seed, self.subset)}
-        if self.scales is None:
-            return images
-        return images | {"scales": _log_uniform(self.scales, [len(self.shapes)], seed + tf.constant([0, 1]))}
-
-    def _images_of(self, seed: tf.Tensor, subset: tuple[int, int]) -> tuple[tf.Tensor, tf.Tensor]:
+        """Which images the problem has: the first one's number and how many, int32 []; or nothing if it has all."""
+        if self.subset is None:
+            return ()
         size, begin = tf.unstack(tf.random.stateless_uniform([2], seed, alg="philox"))
-        fewest, most = subset
+        fewest, most = self.subset
         count = tf.cast(fewest * tf.exp(size * math.log((most + 1) / fewest)), tf.int32)
         count = tf.minimum(count, min(most, self.labels.shape[0]))  # `most`: rounding may have brought it one above
         spare = tf.cast(self.labels.shape[0] - count, tf.float32)
@@ -124,10 +106,7 @@ class SonnetClassifier(Optimizee):
 
     def loss(self, params: Parameters, problem: Any, seed: tf.Tensor) -> tf.Tensor:
         """Mean cross entropy of the minibatch that `seed` draws."""
-        first, count = problem["images"] if "images" in problem else (0, self.labels.shape[0])
-        if "scales" in problem:
-            scales = zip(self.shapes, tf.unstack(problem["scales"]), strict=True)
-            params = {name: scale * params[name] for name, scale in scales}
+        first, count = problem or (0, self.labels.shape[0])
         draw = tf.random.stateless_uniform([self.batch_size], seed, 0, count, tf.int32, alg="philox")
         indices = first + draw
         logits = self.logits(params, tf.gather(self.images, indices))
@@ -162,27 +141,7 @@ def _by_pattern(key: str, numbers: Mapping[str, float] | None) -> dict[str, floa
     return dict(numbers or {})
 
 
-def _deviation(value: float | Sequence[float]) -> float | tuple[float, float]:
-    """A number from 0 on, or two above it."""
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return _positive_range("initial_deviation", value)
-    return at_least("initial_deviation", value, 0.0)
-
-
-def _positive_range(key: str, bounds: Any) -> tuple[float, float]:
-    """`bounds`, if they are two numbers above 0, in order."""
-    valid = isinstance(bounds, Sequence) and len(bounds) == 2 and all(is_number(bound) for bound in bounds)
-    if not valid or not 0.0 < bounds[0] <= bounds[1]:
-        raise InputError(f"{key}={shown(bounds)}: must be [least, most], above 0 and in order")
-    return float(bounds[0]), float(bounds[1])
-
-
-def _log_uniform(bounds: tuple[float, float], shape: list[int], seed: tf.Tensor) -> tf.Tensor:
-    least, most = bounds
-    return least * (most / least) ** tf.random.stateless_uniform(shape, seed, alg="philox")
-
-
-def _matching(numbers: Mapping[str, float], name: str, otherwise: float | tf.Tensor) -> float | tf.Tensor:
+def _matching(numbers: Mapping[str, float], name: str, otherwise: float) -> float:
     """The number of the first pattern that the name matches."""
     return next((number for pattern, number in numbers.items() if fnmatchcase(name, pattern)), otherwise)
 
