@@ -8,6 +8,7 @@ import pytest
 
 from experiments.studies import coupled_cost, keras_step, scipy_bfgs
 from l2l_tf.optimizers import NTMBFGS, SGD
+from l2l_tf.serialization.plain_yaml import read_yaml
 
 
 def test_cost_of_a_step_is_stored_for_each_optimizer_and_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,6 +58,9 @@ def test_a_step_in_keras_is_compared_with_adams(tmp_path: Path, monkeypatch: pyt
     keras_step.main()
     table = pd.read_csv(tmp_path / "keras_step.csv").set_index("optimizer")
     assert set(table.index) == set(keras_step.OPTIMIZERS)
+    record = read_yaml(tmp_path / "keras_step.provenance.yaml")  # what made the table
+    assert record["config"]["parameters"] == 10_000
+    assert {"revision", "dirty", "processor"} <= set(record)
     assert (table.seconds > 0).all()
     assert table.times_adam["Adam"] == 1
     # Adam's two moments; four momenta, two second moments and a largest one, and the guard's copy of the parameters.

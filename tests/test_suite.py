@@ -30,6 +30,7 @@ from l2l_tf import optimizers, seeds
 from l2l_tf.data import Images
 from l2l_tf.errors import InputError
 from l2l_tf.optimizees import Optimizee
+from l2l_tf.serialization.plain_yaml import read_yaml
 
 
 def some_runs() -> pd.DataFrame:
@@ -201,3 +202,5 @@ def test_growths_are_compared_on_training_images_by_the_same_weights(
     assert growths.at_1000.nunique() == 2
     table = pd.read_csv(tmp_path / "general/networks.csv")
     assert (list(table.holds_200), list(table.holds_1000)) == ([True], [False])
+    records = [read_yaml(tmp_path / f"general/{name}.provenance.yaml")["config"] for name in ("growth", "networks")]
+    assert [record["growth"] for record in records] == [[0.0, 0.5], None]

@@ -1,10 +1,12 @@
 """Where a result comes from: all that is needed to make it again, and nothing about whose machine it was."""
 
+import argparse
 import importlib.metadata
 import os
 import platform
 import re
 import subprocess
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -119,6 +121,19 @@ def write_record(path: Path, config: Mapping[str, Any], seconds: float) -> dict[
     text = yaml.safe_dump(record, sort_keys=False)
     write_whole(path.with_name(f"{path.name}.provenance.yaml"), text.encode())
     return record
+
+
+def write_study(path: Path, table: str, arguments: argparse.Namespace, began: float) -> None:
+    """Writes a study's table, and beside it what made it.
+
+    Args:
+        path: of the table; table: as CSV; arguments: the command's; began: when, by `time.monotonic`.
+
+    Raises:
+        InputError: a file cannot be written.
+    """
+    write_whole(path, table.encode())
+    write_record(path.with_suffix(""), vars(arguments), time.monotonic() - began)
 
 
 def read_record(path: Path) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from typing import Any
 import pandas as pd
 import tensorflow as tf
 
+from experiments.results.record import write_study
 from l2l_tf.errors import InputError
-from l2l_tf.files import write_whole
 from l2l_tf.optimizers import BFGS, LBFGS, LSTMGAC, NTMBFGS, NTMLBFGS, CoordinatewiseLSTM, CoupledOptimizer, Optimizer
 from l2l_tf.xla import compiled
 
@@ -58,6 +58,7 @@ def main() -> None:
     parser.add_argument("--steps", default=10, type=int)
     parser.add_argument("--repeats", default=3, type=int)
     arguments = parser.parse_args()
+    began = time.monotonic()
     rows = []
     for name, make in OPTIMIZERS.items():
         for n in arguments.coordinates:
@@ -72,7 +73,8 @@ def main() -> None:
             rows.append({"optimizer": name, "coordinates": n, "seconds": seconds, "state_bytes": size})
             print(f"{name}, {n}: {seconds:.3g} s, {size / 2**20:.3g} MiB", flush=True)
     table = pd.DataFrame(rows)
-    write_whole(arguments.output / "coupled_cost.csv", table.to_csv(index=False, float_format="%.3g").encode())
+    text = table.to_csv(index=False, float_format="%.3g")
+    write_study(arguments.output / "coupled_cost.csv", text, arguments, began)
 
 
 if __name__ == "__main__":

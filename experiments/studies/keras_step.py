@@ -5,6 +5,7 @@ them all. Nothing else should run meanwhile.
 """
 
 import argparse
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pandas as pd
 import tensorflow as tf
 
 from experiments.benchmarks.measure import median_seconds
-from l2l_tf.files import write_whole
+from experiments.results.record import write_study
 from l2l_tf.keras import LearnedOptimizer
 
 OPTIMIZERS: dict[str, Callable[[], keras.optimizers.Optimizer]] = {
@@ -46,15 +47,15 @@ def main() -> None:
     parser.add_argument("--parameters", default=1_000_000, type=int)
     parser.add_argument("--repeats", default=50, type=int)
     arguments = parser.parse_args()
+    began = time.monotonic()
     optimizers = {name: make() for name, make in OPTIMIZERS.items()}
     steps = {name: step(optimizer, arguments.parameters) for name, optimizer in optimizers.items()}
     table = pd.DataFrame({"seconds": median_seconds(steps, arguments.repeats)})
     table["times_adam"] = table.seconds / table.seconds["Adam"]
     table["state"] = {name: state_size(optimizer) / arguments.parameters for name, optimizer in optimizers.items()}
     print(table.to_string())
-    write_whole(
-        arguments.output / "keras_step.csv", table.to_csv(index_label="optimizer", float_format="%.3g").encode()
-    )
+    text = table.to_csv(index_label="optimizer", float_format="%.3g")
+    write_study(arguments.output / "keras_step.csv", text, arguments, began)
 
 
 if __name__ == "__main__":

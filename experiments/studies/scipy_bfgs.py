@@ -6,6 +6,7 @@ evaluations; a method that stops keeps its last. The problems are the panels' te
 """
 
 import argparse
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,8 @@ import pandas as pd
 import tensorflow as tf
 from scipy.optimize import minimize
 
+from experiments.results.record import write_study
 from l2l_tf import seeds
-from l2l_tf.files import write_whole
 from l2l_tf.optimizees import IllConditioned
 from l2l_tf.optimizers import SGD, everything
 from l2l_tf.unroll import start
@@ -63,9 +64,11 @@ def main() -> None:
     parser.add_argument("--dimensions", default=[10, 50], type=int, nargs="+")
     parser.add_argument("--problems", default=200, type=int)
     arguments = parser.parse_args()
+    began = time.monotonic()
     tf.get_logger().setLevel("ERROR")
     table = pd.concat([study(dimension, arguments.problems) for dimension in arguments.dimensions])
-    write_whole(arguments.output / "scipy_bfgs.csv", table.to_csv(index=False, float_format="%.4g").encode())
+    text = table.to_csv(index=False, float_format="%.4g")
+    write_study(arguments.output / "scipy_bfgs.csv", text, arguments, began)
     print(table.to_string(index=False))
 
 

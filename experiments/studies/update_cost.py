@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 import tensorflow as tf
 
-from l2l_tf.files import write_whole
+from experiments.results.record import write_study
 from l2l_tf.optimizers import Adam, CoordinatewiseLSTM, CoordinatewiseOptimizer, LogAndSign, MomentumMLP, RNNprop
 from l2l_tf.xla import compiled
 
@@ -63,6 +63,7 @@ def main() -> None:
     parser.add_argument("--steps", default=100, type=int)
     parser.add_argument("--repeats", default=5, type=int)
     arguments = parser.parse_args()
+    began = time.monotonic()
     rows: list[tuple[str, float, float, float]] = []
     for name, optimizer in OPTIMIZERS.items():
         cost = nanoseconds(optimizer, arguments.coordinates, arguments.steps, arguments.repeats)
@@ -70,7 +71,8 @@ def main() -> None:
         rows.append((name, cost, cost / (rows[0][1] if rows else cost), numbers))
         print("{}: {:.1f} ns, {:.0f} times ADAM's, {} numbers".format(*rows[-1]), flush=True)
     table = pd.DataFrame(rows, columns=["optimizer", "nanoseconds", "times_adam", "state"])
-    write_whole(arguments.output / "update_cost.csv", table.to_csv(index=False, float_format="%.3g").encode())
+    text = table.to_csv(index=False, float_format="%.3g")
+    write_study(arguments.output / "update_cost.csv", text, arguments, began)
 
 
 if __name__ == "__main__":

@@ -8,15 +8,16 @@ of 3e-3, 1e-2 and 3e-2, of RNNprop's published weights, and of a first sketch of
 """
 
 import argparse
+import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
+from experiments.results.record import write_study
 from l2l_tf import seeds
 from l2l_tf.data import Images, load_mnist
-from l2l_tf.files import write_whole
 from l2l_tf.optimizees import SonnetClassifier, mlp
 from l2l_tf.optimizers import ParameterGroups, everything
 from l2l_tf.serialization.plain_yaml import read_yaml
@@ -78,13 +79,14 @@ def main() -> None:
     parser.add_argument("--problems", default=5, type=int)
     parser.add_argument("--growth", type=float, nargs="+", help="values to compare on training images")
     arguments = parser.parse_args()
+    began = time.monotonic()
     folder = arguments.trained / arguments.name
     if arguments.growth:
         name, table = "growth", compared(folder, arguments.growth, arguments.data, arguments.problems)
     else:
         images = load_mnist(arguments.data, "test")
         name, table = "networks", measure(load_optimizer(folder), images, "test", arguments.problems)
-    write_whole(folder / f"{name}.csv", table.to_csv(index=False, float_format="%.4g").encode())
+    write_study(folder / f"{name}.csv", table.to_csv(index=False, float_format="%.4g"), arguments, began)
 
 
 if __name__ == "__main__":
