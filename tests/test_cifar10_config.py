@@ -24,7 +24,7 @@ from l2l_tf.optimizees import SonnetClassifier
 from l2l_tf.optimizers import ParameterGroups, everything
 
 SUBSETS = {"cifar10_sub5": 5, "cifar10_sub2": 2, "cifar10_gaussian_sub5": 5, "cifar10_gaussian_sub2": 2}
-EXPERIMENTS = ["cifar10", *SUBSETS, "cifar10_gaussian", "cifar10_single"]
+EXPERIMENTS = ["cifar10", *SUBSETS, "cifar10_gaussian", "cifar10_single", "cifar10_gaussian_single"]
 NAMES = [
     *(f"conv_{k}/{kind}" for k in range(3) for kind in "wb"),
     *(f"batch_norm_{k}/{kind}" for k in range(4) for kind in ("scale", "offset")),
@@ -63,8 +63,8 @@ def test_there_is_a_logit_for_each_label(experiment: str) -> None:
 
 def test_the_panels_have_the_papers_protocol() -> None:
     panels = [only_panel(composed(experiment))[0] for experiment in EXPERIMENTS]
-    names = ["7-left", "7-centre", "7-right"]
-    assert {panel.name for panel in panels} == {*names, *(f"{name}-gaussian" for name in names), "cifar10-single"}
+    names = ["7-left", "7-centre", "7-right", "cifar10-single"]
+    assert {panel.name for panel in panels} == {*names, *(f"{name}-gaussian" for name in names)}
     assert all((panel.steps, panel.problems, panel.window) == (1000, 20, 100) for panel in panels)
 
 
@@ -136,12 +136,21 @@ def test_convolution_weights_have_an_lstm_of_their_own() -> None:
     assert len(optimizer.trainable_variables) == 12
 
 
-def test_the_single_lstm_is_that_of_the_convolutions_and_the_other_differs_in_its_output_alone() -> None:
-    two, one = composed("cifar10").optimizer, composed("cifar10_single").optimizer
-    convolutions, rest = (group.optimizer for group in two.groups)
-    assert convolutions == one
-    assert rest == dict(one) | {"output_scale": 0.01, "output_deviation": 1.0}
-    assert isinstance(everything(build(one)), ParameterGroups)
+@pytest.mark.parametrize(
+    ("two", "one", "different"),
+    [
+        ("cifar10", "cifar10_single", {"output_scale": 0.01, "output_deviation": 1.0}),
+        ("cifar10_gaussian", "cifar10_gaussian_single", {}),
+    ],
+)
+def test_the_single_lstm_is_that_of_the_convolutions_and_the_other_differs_in_its_output_alone(
+    two: str, one: str, different: dict[str, float]
+) -> None:
+    single = composed(one).optimizer
+    convolutions, rest = (group.optimizer for group in composed(two).optimizer.groups)
+    assert convolutions == single
+    assert rest == dict(single) | different
+    assert isinstance(everything(build(single)), ParameterGroups)
 
 
 def refused(results: Path, record: str) -> None:
